@@ -1,0 +1,153 @@
+"""Tables, the engine and its connections. Who may see which row is `kernel.tenancy`'s business.
+
+Every company-owned table derives from `Owned`: its primary key is `(company_id, id)`, and so are unique constraints
+and foreign keys led by `company_id`, which is what lets the schema be distributed by company without a rewrite.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, cast
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, MetaData, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from shipcrowd.kernel import clock
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.money import Money
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class MoneyColumn(TypeDecorator[Money]):
+    """`Money` in a bigint of paise."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Money | None, dialect: Any) -> int | None:
+        return None if value is None else value.paise
+
+    def process_result_value(self, value: int | None, dialect: Any) -> Money | None:
+        return None if value is None else Money(value)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        str: Text(),
+        int: BigInteger(),
+        UUID: postgresql.UUID(as_uuid=True),
+        Money: MoneyColumn(),
+        dict[str, Any]: postgresql.JSONB(),
+        list[str]: postgresql.ARRAY(Text()),
+    }
+
+
+class Owned:
+    """A row that belongs to one company. `company_id` is set by the caller, never by the server: a server default
+    would turn one bulk insert into one statement a row."""
+
+    company_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+
+
+class Dated:
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+def owned_key(table: str, column: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
+    """A foreign key to another company-owned table, led by `company_id`."""
+    return ForeignKeyConstraint(["company_id", column], [f"{table}.company_id", f"{table}.id"], ondelete=ondelete)
+
+
+class _Engine:
+    """The process's one engine, set by `connect`."""
+
+    current: ClassVar[AsyncEngine | None] = None
+
+
+def asyncpg_url(url: str) -> str:
+    """`postgresql://…` → the form SQLAlchemy wants for asyncpg."""
+    for prefix in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+asyncpg://" + url.removeprefix(prefix)
+    raise ValueError("a database URL starts with postgresql://")
+
+
+def connect(url: str, *, pool: int = 10) -> AsyncEngine:
+    """Open the process's engine on the app role's URL. `disconnect` closes it."""
+    engine = create_async_engine(
+        asyncpg_url(url),
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=15,
+        connect_args={"server_settings": {"timezone": "UTC", "application_name": "shipcrowd", "jit": "off"}},
+    )
+    _Engine.current = engine
+    return engine
+
+
+async def disconnect() -> None:
+    if _Engine.current is not None:
+        await _Engine.current.dispose()
+        _Engine.current = None
+
+
+def engine() -> AsyncEngine:
+    if _Engine.current is None:
+        raise RuntimeError("the database is not connected; call kernel.db.connect first")
+    return _Engine.current
+
+
+class Wire(Protocol):
+    """The asyncpg connection, as far as hot statements use it. Records are read by column name."""
+
+    async def fetch(self, query: str, *args: Any) -> list[Mapping[str, Any]]: ...
+    async def fetchrow(self, query: str, *args: Any) -> Mapping[str, Any] | None: ...
+    async def fetchval(self, query: str, *args: Any) -> Any: ...
+    async def execute(self, query: str, *args: Any) -> str: ...
+
+
+async def driver(session: AsyncSession) -> Wire:
+    """The asyncpg connection under a session, for hot statements.
+
+    It is inside the session's own transaction because every scope of `kernel.tenancy` begins with a statement
+    through SQLAlchemy, which is what opens the transaction on the wire.
+    """
+    raw = await (await session.connection()).get_raw_connection()
+    return cast(Wire, raw.driver_connection)
+
+
+@asynccontextmanager
+async def raw() -> AsyncGenerator[Wire, None]:
+    """A pooled connection outside any transaction: each statement commits by itself. For one-statement hot paths."""
+    async with engine().connect() as connection:
+        opened = await connection.get_raw_connection()
+        yield cast(Wire, opened.driver_connection)
+
+
+class Connection(Wire, Protocol):
+    """A connection of one's own, outside the engine's pool."""
+
+    async def close(self) -> None: ...
+
+
+async def open_connection(url: str, *, name: str = "shipcrowd") -> Connection:
+    """Connect to `url` (a plain or SQLAlchemy PostgreSQL URL); the caller closes it."""
+    plain = asyncpg_url(url).replace("postgresql+asyncpg://", "postgresql://")
+    connect_untyped = cast(Any, asyncpg).connect
+    opened = await connect_untyped(plain, server_settings={"application_name": name, "timezone": "UTC"})
+    return cast(Connection, opened)

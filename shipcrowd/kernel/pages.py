@@ -1,0 +1,60 @@
+"""Keyset pages: `?after=<cursor>&limit=<n>`. A cursor is where the last page ended, so that page 1,000 costs what
+page 1 does, and rows that arrive meanwhile move nothing."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, tuple_
+
+from shipcrowd.kernel.errors import Invalid
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows a page")]
+After = Annotated[str | None, Query(max_length=400, description="The `next` of the page before")]
+
+
+class Page(BaseModel, Generic[T]):
+    """`next` is None on the last page."""
+
+    items: list[T]
+    next: str | None
+
+
+def cursor(at: datetime, row_id: UUID) -> str:
+    return base64.urlsafe_b64encode(json.dumps([at.isoformat(), str(row_id)]).encode()).decode().rstrip("=")
+
+
+def parse(after: str) -> tuple[datetime, UUID]:
+    """Raises Invalid for a cursor we did not make."""
+    try:
+        at, row_id = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError("naive")
+        return moment, UUID(row_id)
+    except (ValueError, TypeError) as error:
+        raise Invalid("take `after` from the `next` of a page", field="after") from error
+
+
+def older_than(at: ColumnElement[datetime], row_id: ColumnElement[UUID], after: str) -> ColumnElement[bool]:
+    """The condition for newest-first lists."""
+    moment, last = parse(after)
+    return tuple_(at, row_id) < tuple_(moment, last)
+
+
+def page(
+    rows: Sequence[Row], limit: int, key: Callable[[Row], tuple[datetime, UUID]]
+) -> tuple[Sequence[Row], str | None]:
+    """Of `limit + 1` rows asked for: the page, and the cursor of the next one, if there is one."""
+    if len(rows) <= limit:
+        return rows, None
+    kept = rows[:limit]
+    return kept, cursor(*key(kept[-1]))

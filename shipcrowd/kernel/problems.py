@@ -1,0 +1,99 @@
+"""Errors on the wire: RFC 9457 problem documents, all of one shape, each with a stable `code`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shipcrowd.kernel.errors import ShipcrowdError
+from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
+
+log = structlog.get_logger(__name__)
+
+
+def problem(
+    status: int, code: str, title: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
+    body = {"type": f"urn:shipcrowd:problem:{code}", "code": code, "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    body |= {key: value for key, value in extra.items() if value is not None}
+    return JSONResponse(body, status, media_type="application/problem+json", headers=dict(headers or {}))
+
+
+def of_error(error: ShipcrowdError) -> JSONResponse:
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status == 429 and "retry_after" in error.extra:
+        headers["retry-after"] = str(error.extra["retry_after"])
+    return problem(
+        error.status, error.code(), error.title(), error.detail, headers=headers, field=error.field, **error.extra
+    )
+
+
+def of_outside(error: OutsideFailure) -> JSONResponse:
+    match error:
+        case Unavailable():
+            wait = {"retry-after": str(int(error.retry_after or 30) + 1)}
+            return problem(
+                503, "outside_unavailable", "The other side does not answer just now.", str(error), headers=wait
+            )
+        case Refused():
+            return problem(422, "refused", "The other side refused this.", error.message, reason=error.code)
+        case Disconnected():
+            return problem(409, "disconnected", "The account there must be connected again.", error.reason)
+        case Malformed() | OutsideFailure():
+            return problem(502, "outside_malformed", "The other side answered something unreadable.", str(error))
+
+
+def of_validation(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
+    """Which fields are wrong and why; the values themselves are not repeated, for they may be secrets."""
+    fields = [
+        {
+            "field": ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")),
+            "message": error["msg"],
+        }
+        for error in errors
+    ]
+    detail = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
+    return problem(422, "invalid", "The input is not valid.", detail, errors=fields)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+
+    async def domain(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ShipcrowdError)
+        return of_error(error)
+
+    async def outside(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OutsideFailure)
+        return of_outside(error)
+
+    async def validation(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return of_validation(error.errors())
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return problem(
+            500,
+            "internal",
+            "Something went wrong on our side.",
+            "It was recorded; quote the request id.",
+            request_id=getattr(request.state, "request_id", None),
+        )
+
+    app.add_exception_handler(ShipcrowdError, domain)
+    app.add_exception_handler(OutsideFailure, outside)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,93 @@
+"""An order as it enters ShipCrowd, whatever the channel: the one shape every channel's mapping produces."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shipcrowd.couriers.contract import Payment
+from shipcrowd.kernel.money import Money
+from shipcrowd.pincodes.address import Address
+
+__all__ = ["Fulfilment", "IncomingLine", "IncomingOrder", "Payment", "SourceState"]
+
+
+class Fulfilment(StrEnum):
+    """Who ships the order."""
+
+    seller = "seller"
+    marketplace_logistics = "marketplace_logistics"  # the seller packs, the marketplace's courier carries
+    marketplace_warehouse = "marketplace_warehouse"  # FBA, FBF: read-only here
+
+
+class SourceState(StrEnum):
+    """What the channel says of the order, in our words."""
+
+    open = "open"
+    payment_pending = "payment_pending"  # not COD and not paid: must not ship yet
+    on_hold = "on_hold"
+    partially_shipped = "partially_shipped"
+    shipped = "shipped"
+    delivered = "delivered"
+    cancelled = "cancelled"
+    nothing_to_ship = "nothing_to_ship"  # digital goods, in-store pickup
+    attention = "attention"  # the channel wants a person to look
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class IncomingLine(Frozen):
+    """One line. Prices are per unit and as the channel states them (with or without tax: see the order)."""
+
+    external_id: str
+    sku: str | None = None
+    name: str
+    variant: str | None = None
+    quantity: int = Field(ge=0, le=1_000_000)
+    """Units still wanted, after edits and refunds."""
+    to_ship: int | None = Field(default=None, ge=0)
+    """Units not yet shipped at the channel; None means all of `quantity`."""
+    unit_price: Money
+    discount: Money = Money.zero  # per line, already taken off nowhere
+    tax: Money = Money.zero  # per line
+    tax_rate_bp: int | None = None  # 1,800 is 18 %
+    hsn: str | None = None
+    weight_grams: int | None = None  # of one unit
+    requires_shipping: bool = True
+    external_product_id: str | None = None
+    external_variant_id: str | None = None
+
+
+class IncomingOrder(Frozen):
+    """One order from a channel. Amounts are in `currency`; `to_collect` is what the courier asks the buyer for."""
+
+    external_id: str
+    external_ref: str | None = None  # a second id where the channel has two (a GID)
+    number: str
+    placed_at: datetime
+    source_updated_at: datetime
+    state: SourceState = SourceState.open
+    payment: Payment
+    currency: str = "INR"
+    subtotal: Money = Money.zero
+    discount: Money = Money.zero
+    shipping: Money = Money.zero
+    tax: Money = Money.zero
+    total: Money
+    to_collect: Money = Money.zero
+    taxes_included: bool = True
+    ship_to: Address | None = None
+    bill_to: Address | None = None
+    buyer_gstin: str | None = None
+    lines: tuple[IncomingLine, ...]
+    weight_grams: int | None = None  # of everything, where the channel says only that
+    fulfilment: Fulfilment = Fulfilment.seller
+    ship_by: datetime | None = None
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    hold_reasons: tuple[str, ...] = ()
+    test: bool = False
+    pii_withheld: bool = False  # the channel did not show us the buyer, though there is one
+    attributes: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,74 @@
+"""Every setting of the product, read from the environment (`SHIPCROWD_…`) or a `.env` file.
+
+`.env.example` lists them all; a test holds it to that. No secret has a default: outside the demo and the tests a
+missing one stops the process with its name.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """See `.env.example` for what each one means to an operator."""
+
+    model_config = SettingsConfigDict(env_prefix="SHIPCROWD_", env_file=".env", extra="ignore")
+
+    owner_database_url: str | None = None
+    """postgresql:// URL of the role that owns the schema (migrations only). Unset: the embedded engine."""
+    app_database_url: str | None = None
+    """postgresql:// URL of the role the API and workers use; must not own tables nor bypass row security."""
+    data_dir: Path = Path("var")
+    """Where the embedded database and local documents live."""
+    database_pool: int = Field(default=10, ge=1, le=200)
+    """Connections per process."""
+
+    public_url: str = "http://127.0.0.1:8000"
+    """How browsers and vendors reach us; webhook addresses and sign-in redirects are built from it."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    environment: Literal["demo", "test", "development", "production"] = "production"
+    log_level: str = "INFO"
+    log_format: Literal["json", "text"] = "json"
+
+    encryption_keys: SecretStr | None = None
+    """`id:base64key[,id:base64key…]`, newest first, 32 bytes each. `shipcrowd keys new` makes one."""
+    search_key: SecretStr | None = None
+    """Base64, 32 bytes: keys the HMACs that phone and e-mail are searched by. Never rotated silently."""
+
+    documents_url: str | None = None
+    """file:///path or s3://bucket/prefix?endpoint=…&region=…; default: a folder in `data_dir`."""
+
+    sandbox: bool = False
+    """Vendors' addresses point at the stand-ins. Never a silent default."""
+    sandbox_url: str = "http://127.0.0.1:8100"
+
+    worker_concurrency: int = Field(default=20, ge=1, le=500)
+    job_heartbeat_seconds: float = Field(default=30, ge=1)
+    """A job whose worker has been silent this long is given to another."""
+    job_log_days: int = Field(default=7, ge=1)
+
+    shopify_client_id: str = ""
+    shopify_client_secret: SecretStr = SecretStr("")
+    shopify_old_client_secret: SecretStr = SecretStr("")
+    """During a rotation of the app's secret: webhooks signed with it are still accepted."""
+    shopify_api_version: str = "2026-10"
+
+    session_days: int = Field(default=14, ge=1)
+    webhook_body_bytes: int = 1024 * 1024
+    request_body_bytes: int = 10 * 1024 * 1024
+    metrics_token: SecretStr | None = None
+    """When set, /metrics wants it as a bearer token."""
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once. Tests clear the cache after changing the environment."""
+    return Settings()
