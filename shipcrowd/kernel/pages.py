@@ -8,17 +8,24 @@ from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from shipcrowd.kernel.errors import Invalid
 
 T = TypeVar("T")
 Row = TypeVar("Row")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="Rows a page")]
-After = Annotated[str | None, Query(max_length=400, description="The `next` of the page before")]
+Limit = Annotated[int, Field(ge=1, le=200, description="Rows a page")]
+After = Annotated[str | None, Field(max_length=400, description="The `next` of the page before")]
+
+
+class Keyset(BaseModel):
+    """The page part of a list's query; mixed into its filters, which forbid unknown names."""
+
+    after: After = None
+    limit: Limit = 50
 
 
 class Page(BaseModel, Generic[T]):
@@ -44,7 +51,9 @@ def parse(after: str) -> tuple[datetime, UUID]:
         raise Invalid("take `after` from the `next` of a page", field="after") from error
 
 
-def older_than(at: ColumnElement[datetime], row_id: ColumnElement[UUID], after: str) -> ColumnElement[bool]:
+def older_than(
+    at: InstrumentedAttribute[datetime], row_id: InstrumentedAttribute[UUID], after: str
+) -> ColumnElement[bool]:
     """The condition for newest-first lists."""
     moment, last = parse(after)
     return tuple_(at, row_id) < tuple_(moment, last)

@@ -2,14 +2,24 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from shipcrowd.couriers.contract import Payment
 from shipcrowd.kernel.money import Money
 from shipcrowd.pincodes.address import Address
 
-__all__ = ["Fulfilment", "IncomingLine", "IncomingOrder", "Payment", "SourceState"]
+__all__ = [
+    "Fulfilment",
+    "IncomingLine",
+    "IncomingOrder",
+    "ManualLine",
+    "ManualOrder",
+    "OrderEdit",
+    "Payment",
+    "SourceState",
+]
 
 
 class Fulfilment(StrEnum):
@@ -91,3 +101,64 @@ class IncomingOrder(Frozen):
     test: bool = False
     pii_withheld: bool = False  # the channel did not show us the buyer, though there is one
     attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class Input(BaseModel):
+    """What a client sends: unknown fields are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _not_negative(amount: Money) -> Money:
+    if amount.paise < 0:
+        raise ValueError("an amount is zero or more")
+    return amount
+
+
+Paise = Annotated[Money, AfterValidator(_not_negative), Field(description="paise, INR")]
+Grams = Annotated[int, Field(ge=1, le=100_000)]
+Millimetres = Annotated[int, Field(ge=1, le=5_000)]
+
+
+class ManualLine(Input):
+    name: str = Field(min_length=1, max_length=300)
+    sku: str | None = Field(default=None, max_length=120)
+    units: int = Field(ge=1, le=10_000)
+    unit_price_paise: Paise
+    tax_paise: Paise = Money.zero
+    hsn: str | None = Field(default=None, pattern=r"^\d{4,8}$")
+    weight_grams: Grams | None = None
+
+
+class ManualOrder(Input):
+    """An order without a channel. Amounts in paise; `to_collect_paise` defaults to the total for COD."""
+
+    number: str | None = Field(default=None, min_length=1, max_length=60)
+    reference: str | None = Field(default=None, max_length=120)
+    payment: Payment
+    ship_to: Address
+    bill_to: Address | None = None
+    buyer_gstin: str | None = Field(default=None, max_length=15)
+    lines: tuple[ManualLine, ...] = Field(min_length=1, max_length=200)
+    discount_paise: Paise = Money.zero
+    shipping_paise: Paise = Money.zero
+    to_collect_paise: Paise | None = None
+    weight_grams: Grams | None = None
+    length_mm: Millimetres | None = None
+    breadth_mm: Millimetres | None = None
+    height_mm: Millimetres | None = None
+    ship_by: AwareDatetime | None = None
+    note: str = Field(default="", max_length=2000)
+    tags: tuple[str, ...] = Field(default=(), max_length=50)
+
+
+class OrderEdit(Input):
+    """Only the fields given are changed."""
+
+    ship_to: Address | None = None
+    weight_grams: Grams | None = None
+    length_mm: Millimetres | None = None
+    breadth_mm: Millimetres | None = None
+    height_mm: Millimetres | None = None
+    ship_by: AwareDatetime | None = None
+    tags: tuple[str, ...] | None = Field(default=None, max_length=50)

@@ -1,0 +1,326 @@
+"""Taking orders in, a page at a time: three statements whatever the page's size, older news never overwriting newer."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.kernel import clock, db, events, tenancy
+from shipcrowd.kernel.events import IDS_A_MESSAGE
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.money import Money
+from shipcrowd.orders import pii
+from shipcrowd.orders.events import OrderCancelAsked, OrdersChanged, OrdersPlaced
+from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.schemas import Fulfilment, IncomingLine, IncomingOrder, SourceState
+from shipcrowd.pincodes.address import Address
+
+STATE_FOR: dict[SourceState, OrderState] = {
+    SourceState.open: OrderState.ready,
+    SourceState.partially_shipped: OrderState.ready,
+    SourceState.payment_pending: OrderState.pending,
+    SourceState.on_hold: OrderState.pending,
+    SourceState.attention: OrderState.pending,
+    SourceState.shipped: OrderState.shipped,
+    SourceState.delivered: OrderState.delivered,
+    SourceState.cancelled: OrderState.cancelled,
+    SourceState.nothing_to_ship: OrderState.ignored,
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a page. `unchanged` counts orders we knew in this or a newer form."""
+
+    inserted: tuple[UUID, ...]
+    updated: tuple[UUID, ...]
+    unchanged: int
+
+
+UPSERT = """
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS r(
+        id uuid, external_id text, external_ref text, number text, placed_at timestamptz,
+        source_updated_at timestamptz, source_state text, state text, payment text, currency text,
+        subtotal bigint, discount bigint, shipping bigint, tax bigint, total bigint, to_collect bigint,
+        taxes_included boolean, fulfilment text, city text, province text, pincode text, country text, pii text,
+        pii_withheld boolean, phone_hash text, email_hash text, gaps jsonb, weight_grams bigint, units bigint,
+        ship_by timestamptz, holds text[], tags text[], test boolean)
+), written AS (
+    INSERT INTO orders AS o (
+        company_id, id, source, connection_id, external_id, external_ref, number, placed_at, source_updated_at,
+        source_state, state, payment, currency, subtotal_paise, discount_paise, shipping_paise, tax_paise,
+        total_paise, to_collect_paise, taxes_included, fulfilment, city, province, pincode, country, pii,
+        pii_withheld, phone_hash, email_hash, gaps, weight_grams, units, ship_by, holds, tags, test,
+        created_at, updated_at)
+    SELECT $1, id, $3, $4, external_id, external_ref, number, placed_at, source_updated_at,
+        source_state, state, payment, currency, subtotal, discount, shipping, tax, total, to_collect,
+        taxes_included, fulfilment, city, province, pincode, country, decode(pii, 'base64'), pii_withheld,
+        decode(phone_hash, 'base64'), decode(email_hash, 'base64'), gaps, weight_grams, units, ship_by,
+        holds, tags, test, $5, $5
+    FROM incoming
+    ON CONFLICT (company_id, connection_id, external_id) DO UPDATE SET
+        external_ref = excluded.external_ref, number = excluded.number,
+        source_updated_at = excluded.source_updated_at, source_state = excluded.source_state,
+        state = CASE WHEN o.state IN ('pending', 'ready', 'ignored') THEN excluded.state ELSE o.state END,
+        cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND o.state IN ('booked', 'shipped')
+                               THEN coalesce(o.cancel_asked_at, $5) ELSE o.cancel_asked_at END,
+        payment = excluded.payment, currency = excluded.currency, subtotal_paise = excluded.subtotal_paise,
+        discount_paise = excluded.discount_paise, shipping_paise = excluded.shipping_paise,
+        tax_paise = excluded.tax_paise, total_paise = excluded.total_paise,
+        to_collect_paise = excluded.to_collect_paise, taxes_included = excluded.taxes_included,
+        fulfilment = excluded.fulfilment,
+        city = CASE WHEN o.address_edited THEN o.city ELSE excluded.city END,
+        province = CASE WHEN o.address_edited THEN o.province ELSE excluded.province END,
+        pincode = CASE WHEN o.address_edited THEN o.pincode ELSE excluded.pincode END,
+        country = CASE WHEN o.address_edited THEN o.country ELSE excluded.country END,
+        pii = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.pii ELSE excluded.pii END,
+        pii_withheld = excluded.pii_withheld,
+        phone_hash = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.phone_hash
+                          ELSE excluded.phone_hash END,
+        email_hash = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.email_hash
+                          ELSE excluded.email_hash END,
+        gaps = CASE WHEN o.address_edited THEN o.gaps ELSE excluded.gaps END,
+        weight_grams = coalesce(excluded.weight_grams, o.weight_grams), units = excluded.units,
+        ship_by = excluded.ship_by,
+        holds = (SELECT coalesce(array_agg(DISTINCT h), '{}')
+                 FROM unnest(excluded.holds || ARRAY(SELECT x FROM unnest(o.holds) x WHERE x LIKE 'ours:%')) h),
+        tags = excluded.tags, test = excluded.test, updated_at = $5
+    WHERE excluded.source_updated_at > o.source_updated_at
+    RETURNING o.id, o.external_id, o.xmax = 0 AS inserted, o.source_state,
+        o.cancel_asked_at IS NOT NULL AND o.cancel_asked_at = $5 AS cancel_asked
+)
+SELECT * FROM written
+"""
+
+LINES = """
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS r(
+        id uuid, order_id uuid, position bigint, external_id text, sku text, name text, variant text, units bigint,
+        units_elsewhere bigint, unit_price bigint, discount bigint, tax bigint, tax_rate_bp bigint, hsn text,
+        weight_grams bigint, requires_shipping boolean, product text, variant_id text)
+), gone AS (
+    UPDATE order_lines l SET units = 0, units_booked_before_edit = l.units_booked
+    WHERE l.company_id = $1 AND l.order_id = ANY($3::uuid[])
+      AND NOT EXISTS (SELECT FROM incoming i WHERE i.order_id = l.order_id AND i.external_id = l.external_id)
+)
+INSERT INTO order_lines AS l (
+    company_id, id, order_id, position, external_id, sku, name, variant, units, units_elsewhere, unit_price_paise,
+    discount_paise, tax_paise, tax_rate_bp, hsn, weight_grams, requires_shipping, external_product_id,
+    external_variant_id)
+SELECT $1, id, order_id, position, external_id, sku, name, variant, units, units_elsewhere, unit_price, discount,
+    tax, tax_rate_bp, hsn, weight_grams, requires_shipping, product, variant_id
+FROM incoming
+ON CONFLICT (company_id, order_id, external_id) DO UPDATE SET
+    position = excluded.position, sku = excluded.sku, name = excluded.name, variant = excluded.variant,
+    units = excluded.units, units_elsewhere = greatest(excluded.units_elsewhere - l.units_booked, 0),
+    units_booked_before_edit = l.units_booked, unit_price_paise = excluded.unit_price_paise,
+    discount_paise = excluded.discount_paise, tax_paise = excluded.tax_paise, tax_rate_bp = excluded.tax_rate_bp,
+    hsn = coalesce(excluded.hsn, l.hsn), weight_grams = coalesce(excluded.weight_grams, l.weight_grams),
+    requires_shipping = excluded.requires_shipping
+"""
+
+TIMELINE = """
+INSERT INTO order_events (company_id, id, order_id, at, kind, words, actor, details)
+SELECT $1, id, order_id, $3, kind, words, 'channel', '{}'
+FROM jsonb_to_recordset($2::text::jsonb) AS r(id uuid, order_id uuid, kind text, words text)
+"""
+
+DUPLICATES = """
+UPDATE orders o SET duplicate_of = d.earlier
+FROM (
+    SELECT DISTINCT ON (n.id) n.id, e.id AS earlier
+    FROM orders n JOIN orders e
+      ON e.company_id = n.company_id AND e.phone_hash = n.phone_hash
+     AND e.placed_at BETWEEN n.placed_at - interval '24 hours' AND n.placed_at
+    WHERE n.company_id = $1 AND n.id = ANY($2::uuid[]) AND n.phone_hash IS NOT NULL AND e.id <> n.id
+      AND e.total_paise = n.total_paise AND e.state <> 'cancelled' AND (e.placed_at, e.id) < (n.placed_at, n.id)
+    ORDER BY n.id, e.placed_at DESC, e.id DESC
+) d
+WHERE o.company_id = $1 AND o.id = d.id
+RETURNING o.id
+"""
+
+
+async def import_orders(
+    session: AsyncSession, *, connection_id: UUID, source: str, incoming: Sequence[IncomingOrder]
+) -> Imported:
+    """Take a page of orders in, in the session's transaction; publishes OrdersPlaced and OrdersChanged.
+
+    An order whose `source_updated_at` is not newer than what we hold is left alone. Of one order given twice in the
+    page the newest counts. A channel's cancellation of an order already booked does not undo the booking: it is
+    recorded and published as OrderCancelAsked.
+    """
+    company_id = tenancy.company_of(session)
+    newest = {order.external_id: order for order in sorted(incoming, key=lambda order: order.source_updated_at)}
+    if not newest:
+        return Imported((), (), 0)
+    wire = await db.driver(session)
+    rows = [order_row(company_id, connection_id, order) for order in newest.values()]
+    now = clock.now()
+    written = await wire.fetch(UPSERT, company_id, _dump(rows), source, connection_id, now)
+    if not written:
+        return Imported((), (), len(newest))
+
+    changed = {row["external_id"]: row["id"] for row in written}
+    lines = [
+        line_row(changed[order.external_id], position, line)
+        for order in newest.values()
+        if order.external_id in changed
+        for position, line in enumerate(order.lines)
+    ]
+    await wire.execute(LINES, company_id, _dump(lines), list(changed.values()))
+    inserted = tuple(row["id"] for row in written if row["inserted"])
+    updated = tuple(row["id"] for row in written if not row["inserted"])
+    duplicates = set[UUID]()
+    if inserted:
+        duplicates = {row["id"] for row in await wire.fetch(DUPLICATES, company_id, list(inserted))}
+    story = [
+        {"id": new_id(), "order_id": row["id"], "kind": kind, "words": words}
+        for row in written
+        for kind, words in _story(row, source, row["id"] in duplicates)
+    ]
+    await wire.execute(TIMELINE, company_id, _dump(story), now)
+    for kind, changed_ids in ((OrdersPlaced, inserted), (OrdersChanged, updated)):
+        for start in range(0, len(changed_ids), IDS_A_MESSAGE):
+            await events.publish(session, kind(company_id, changed_ids[start : start + IDS_A_MESSAGE]))
+    for row in written:
+        if row["cancel_asked"]:
+            await events.publish(session, OrderCancelAsked(company_id, row["id"]))
+    return Imported(inserted, updated, len(newest) - len(written))
+
+
+def _story(row: Any, source: str, duplicate: bool) -> list[tuple[str, str]]:
+    if row["inserted"]:
+        told = [("placed", f"Came in from {source}")]
+        if duplicate:
+            told.append(("duplicate", "The same buyer placed an order of the same amount within a day"))
+        return told
+    if row["cancel_asked"]:
+        return [("cancel_asked", f"Cancelled at {source} after it was booked here")]
+    return [("changed", f"Changed at {source}: {row['source_state']}")]
+
+
+def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> dict[str, Any]:
+    """One row for `UPSERT`. Everything that tells who the buyer is goes into the sealed `pii`."""
+    ship_to = order.ship_to or Address()
+    mobile, email = pii.contact(order.ship_to, order.bill_to)
+    bound_to = pii.about(company_id, connection_id, order.external_id)
+    return {
+        "id": new_id(),
+        "external_id": order.external_id,
+        "external_ref": order.external_ref,
+        "number": order.number,
+        "placed_at": order.placed_at,
+        "source_updated_at": order.source_updated_at,
+        "source_state": order.state,
+        "state": state_of(order),
+        "payment": order.payment,
+        "currency": order.currency,
+        "subtotal": order.subtotal,
+        "discount": order.discount,
+        "shipping": order.shipping,
+        "tax": order.tax,
+        "total": order.total,
+        "to_collect": order.to_collect,
+        "taxes_included": order.taxes_included,
+        "fulfilment": order.fulfilment,
+        "city": ship_to.city,
+        "province": ship_to.state,
+        "pincode": ship_to.pincode,
+        "country": ship_to.country,
+        "pii": _b64(pii.seal(pii.of_incoming(order), bound_to)),
+        "pii_withheld": order.pii_withheld,
+        "phone_hash": _b64(pii.phone_hash(company_id, mobile)) if mobile else None,
+        "email_hash": _b64(pii.email_hash(company_id, email)) if email else None,
+        "gaps": gaps(order),
+        "weight_grams": weight(order),
+        "units": sum(line.quantity for line in order.lines if line.requires_shipping),
+        "ship_by": order.ship_by,
+        "holds": list(order.hold_reasons),
+        "tags": list(order.tags),
+        "test": order.test,
+    }
+
+
+def line_row(order_id: UUID, position: int, line: IncomingLine) -> dict[str, Any]:
+    elsewhere = 0 if line.to_ship is None else max(line.quantity - line.to_ship, 0)
+    return {
+        "id": new_id(),
+        "order_id": order_id,
+        "position": position,
+        "external_id": line.external_id,
+        "sku": line.sku,
+        "name": line.name,
+        "variant": line.variant,
+        "units": line.quantity,
+        "units_elsewhere": elsewhere,
+        "unit_price": line.unit_price,
+        "discount": line.discount,
+        "tax": line.tax,
+        "tax_rate_bp": line.tax_rate_bp,
+        "hsn": line.hsn,
+        "weight_grams": line.weight_grams,
+        "requires_shipping": line.requires_shipping,
+        "product": line.external_product_id,
+        "variant_id": line.external_variant_id,
+    }
+
+
+def state_of(order: IncomingOrder) -> OrderState:
+    if order.fulfilment is Fulfilment.marketplace_warehouse:
+        return OrderState.cancelled if order.state is SourceState.cancelled else OrderState.ignored
+    return STATE_FOR[order.state]
+
+
+def gaps(order: IncomingOrder) -> dict[str, str]:
+    """What keeps the order from being booked, in words for the seller and without the buyer's data."""
+    if order.state is SourceState.nothing_to_ship:
+        return {}
+    found: dict[str, str] = {}
+    if order.currency != "INR":
+        found["currency"] = f"the order is in {order.currency}; only INR orders can be booked"
+    if order.pii_withheld:
+        found["ship_to"] = "the channel did not show us the buyer's address"
+    elif order.ship_to is None:
+        found["ship_to"] = "the order has no shipping address"
+    else:
+        found |= order.ship_to.gaps()
+    return found
+
+
+def weight(order: IncomingOrder) -> int | None:
+    """Grams of everything to ship: from the lines when each has a weight, else what the channel says, else unknown.
+
+    Never a default: a wrong weight costs the seller money at the courier's scale.
+    """
+    lines = [line for line in order.lines if line.requires_shipping and line.quantity]
+    known = [line.weight_grams * line.quantity for line in lines if line.weight_grams]
+    if lines and len(known) == len(lines):
+        return sum(known)
+    return order.weight_grams or None
+
+
+def _b64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _dump(rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps(rows, default=_plain)
+
+
+def _plain(value: object) -> str | int:
+    match value:
+        case Money():
+            return value.paise
+        case datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case _:
+            raise TypeError(type(value).__name__)
