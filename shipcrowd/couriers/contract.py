@@ -308,6 +308,8 @@ class CourierVendor:
     open: Callable[[CourierAccount], Courier]
     webhooks: CourierWebhooks | None = None
     carries_charge: bool = True  # False: no freight charge and no wallet hold (manual, marketplace couriers)
+    tracked: bool = True  # False: nobody tells us how its parcels fare; people do
+    shared: bool = False  # True: the platform's own account serves every company that has none of its own
     tracking_batch: int = 50
     cancel_batch: int = 50
     paces: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])

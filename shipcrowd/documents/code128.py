@@ -4,7 +4,7 @@ Only code sets B and C are used (printable ASCII, and digits two by two), chosen
 as it can be. After ISO/IEC 15417.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 from shipcrowd.kernel.errors import Invalid
 
@@ -19,29 +19,20 @@ DOT_MM = 0.125
 TO_C, TO_B, START_B, START_C, STOP = 99, 100, 104, 105, 106
 
 # Bar and space widths of symbol values 0..106, bar first.
-PATTERNS: tuple[str, ...] = tuple(
-    """
-    212222 222122 222221 121223 121322 131222 122213 122312 132212 221213 221312 231212 112232 122132 122231 113222
-    123122 123221 223211 221132 221231 213212 223112 312131 311222 321122 321221 312212 322112 322211 212123 212321
-    232121 111323 131123 131321 112313 132113 132311 211313 231113 231311 112133 112331 132131 113123 113321 133121
-    313121 211331 231131 213113 213311 213131 311123 311321 331121 312113 312311 332111 314111 221411 431111 111224
-    111422 121124 121421 141122 141221 112214 112412 122114 122411 142112 142211 241211 221114 413111 241112 134111
-    111242 121142 121241 114212 124112 124211 411212 421112 421211 212141 214121 412121 111143 111341 131141 114113
-    114311 411113 411311 113141 114131 311141 411131 211412 211214 211232 2331112
-    """.split()
-)
+_WIDTHS = """
+212222 222122 222221 121223 121322 131222 122213 122312 132212 221213 221312 231212 112232 122132 122231 113222
+123122 123221 223211 221132 221231 213212 223112 312131 311222 321122 321221 312212 322112 322211 212123 212321
+232121 111323 131123 131321 112313 132113 132311 211313 231113 231311 112133 112331 132131 113123 113321 133121
+313121 211331 231131 213113 213311 213131 311123 311321 331121 312113 312311 332111 314111 221411 431111 111224
+111422 121124 121421 141122 141221 112214 112412 122114 122411 142112 142211 241211 221114 413111 241112 134111
+111242 121142 121241 114212 124112 124211 411212 421112 421211 212141 214121 412121 111143 111341 131141 114113
+114311 411113 411311 113141 114131 311141 411131 211412 211214 211232 2331112
+"""
+PATTERNS = tuple(_WIDTHS.split())
 
 
 class Unprintable(Invalid):
     """This text cannot be printed as a barcode."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """A barcode ready to draw: `bars` are (left edge, width) in modules, left edge counted from the first bar."""
-
-    bars: tuple[tuple[int, int], ...]
-    modules: int  # from the first bar to the end of the last, quiet zones not counted
 
 
 def symbols(text: str) -> list[int]:
@@ -58,16 +49,13 @@ def symbols(text: str) -> list[int]:
     return [*values, check, STOP]
 
 
-def bars(text: str) -> Bars:
-    """`text` as bars. Raises Unprintable as `symbols` does."""
-    found: list[tuple[int, int]] = []
-    at = 0
-    for value in symbols(text):
-        for i, width in enumerate(map(int, PATTERNS[value])):
-            if i % 2 == 0:
-                found.append((at, width))
-            at += width
-    return Bars(tuple(found), at)
+@lru_cache(maxsize=4096)  # a label asks twice: may it be printed, and then to print it
+def widths(text: str) -> tuple[int, ...]:
+    """`text` as widths in modules, a bar first and last, spaces between. Quiet zones are not counted.
+
+    Raises Unprintable as `symbols` does.
+    """
+    return tuple(int(width) for value in symbols(text) for width in PATTERNS[value])
 
 
 def module_mm(modules: int, available_mm: float) -> float:

@@ -80,7 +80,7 @@ class LabelData:
     invoice_date: date | None = None
 
     def __post_init__(self) -> None:
-        code128.module_mm(code128.bars(self.awb).modules, LABEL_BARCODE_MM)
+        code128.module_mm(sum(code128.widths(self.awb)), LABEL_BARCODE_MM)
         _owed(self.to_collect)
         _at_least(1, self.weight_grams, "weight_grams")
         for field in ("length_mm", "breadth_mm", "height_mm"):
@@ -151,7 +151,7 @@ class ManifestData:
     rows: tuple[ManifestRow, ...]
 
     def __post_init__(self) -> None:
-        code128.module_mm(code128.bars(self.number).modules, MANIFEST_BARCODE_MM)
+        code128.module_mm(sum(code128.widths(self.number)), MANIFEST_BARCODE_MM)
 
 
 LABEL_BARCODE_MM = 100.0

@@ -1,21 +1,15 @@
-"""Text from the outside made fit to print: nothing a font cannot show, nothing that breaks out of its box. Pure."""
+"""Text from the outside made fit to print: one line, nothing a font cannot show. Pure."""
 
-import re
 import unicodedata
 from datetime import date
 
-from shipcrowd.documents.typefaces import shown
+from shipcrowd.documents.typefaces import widths
 
 UNKNOWN = "\ufffd"
 """Stands for a letter none of our fonts has, so that a person sees that something is missing."""
 
 JOINERS = "\u200c\u200d"
 """Indic scripts need these two; every other invisible control is dropped."""
-
-BREAK = "\u200b"
-WORD = 14
-"""A word may be broken after this many letters when it does not fit its line."""
-LONG_WORD = re.compile(rf"\S{{{WORD + 1},}}")
 
 DECORATION = frozenset({"So", "Sk", "Cs", "Co", "Cn", "Mn", "Me"})
 """Unicode categories of what an address loses nothing without: emoji, pictographs, their selectors and tones."""
@@ -30,12 +24,14 @@ def printable(text: str, longest: int) -> str:
     if not (text.isascii() and text.isprintable()):
         text = "".join(_shown(char) for char in unicodedata.normalize("NFC", text))
     kept = " ".join(text.split())
-    return kept if len(kept) <= longest else kept[: longest - 1].rstrip() + "…"
+    return kept if len(kept) <= longest else head(kept, longest - 1) + "…"
 
 
-def breakable(text: str) -> str:
-    """`text` with invisible places to break inside very long words, never inside an Indic syllable."""
-    return LONG_WORD.sub(lambda word: _broken(word[0]), text)
+def head(text: str, length: int) -> str:
+    """The first `length` characters, less what would be half a syllable."""
+    while 0 < length < len(text) and bound(text[length - 1], text[length]):
+        length -= 1
+    return text[:length].rstrip()
 
 
 def day(on: date) -> str:
@@ -64,24 +60,12 @@ def _shown(char: str) -> str:
     kind = unicodedata.category(char)
     if kind in ("Cc", "Cf"):
         return ""
-    if ord(char) in shown():
+    if char in widths(False):
         return char
     return "" if kind in DECORATION else UNKNOWN
 
 
-def _broken(word: str) -> str:
-    parts: list[str] = []
-    run = 0
-    for i, char in enumerate(word):
-        if run >= WORD and not _bound(word[i - 1], char):
-            parts.append(BREAK)
-            run = 0
-        parts.append(char)
-        run += 1
-    return "".join(parts)
-
-
-def _bound(before: str, char: str) -> bool:
+def bound(before: str, char: str) -> bool:
     """Whether `char` belongs to the same syllable as the one before it."""
     return (
         unicodedata.category(char)[0] == "M"

@@ -111,12 +111,8 @@ async def list_keys(
     """A page of the company's keys, revoked ones too, newest first, and the cursor of the next page."""
     keys = select(ApiKey).where(ApiKey.company_id == company_of(session))
     if after is not None:
-        keys = keys.where(pages.older_than(ApiKey.created_at.expression, ApiKey.id.expression, after))
-    rows = (
-        await session.scalars(
-            keys.order_by(ApiKey.created_at.expression.desc(), ApiKey.id.expression.desc()).limit(limit + 1)
-        )
-    ).all()
+        keys = keys.where(pages.older_than(ApiKey.created_at, ApiKey.id, after))
+    rows = (await session.scalars(keys.order_by(ApiKey.created_at.desc(), ApiKey.id.desc()).limit(limit + 1))).all()
     return pages.page(rows, limit, lambda key: (key.created_at, key.id))
 
 

@@ -154,7 +154,7 @@ async def team(
     session: AsyncSession, *, after: str | None = None, limit: int = 50
 ) -> tuple[Sequence[TeamMember], str | None]:
     """A page of the company's people, the newest first, and the cursor of the next page."""
-    at, who = Membership.created_at.expression, Membership.user_id.expression
+    at, who = Membership.created_at, Membership.user_id
     places = _places(session)
     if after is not None:
         places = places.where(pages.older_than(at, who, after))

@@ -113,7 +113,7 @@ async def _count(session: AsyncSession, email_hash: bytes) -> _Attempt | None:
             .execution_options(synchronize_session=False)
         )
     ).one_or_none()
-    return _Attempt(*row.tuple()) if row else None
+    return _Attempt(*row) if row else None
 
 
 async def _succeeded(session: AsyncSession, attempt: _Attempt, newer_hash: str | None) -> None:

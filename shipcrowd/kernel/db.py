@@ -30,6 +30,9 @@ NAMES = {
 }
 
 
+JSON = postgresql.JSONB(none_as_null=True)
+
+
 class MoneyColumn(TypeDecorator[Money]):
     """`Money` in a bigint of paise."""
 

@@ -16,7 +16,7 @@ from shipcrowd.kernel.clock import IST
 from shipcrowd.orders import pii
 from shipcrowd.orders.models import Order, OrderEvent, OrderLine, OrderReference, OrderState
 from shipcrowd.orders.schemas import Payment
-from shipcrowd.orders.service import OrderNotFound, lines_of
+from shipcrowd.orders.service import got, lines_of
 
 
 class OrderFilter(BaseModel):
@@ -118,9 +118,7 @@ async def page_of(
 
 async def whole(session: AsyncSession, order_id: UUID) -> OrderWhole:
     """One order with lines, buyer and timeline: three queries. Raises OrderNotFound."""
-    order = (await session.execute(select(Order).where(Order.id == order_id))).scalar_one_or_none()
-    if order is None:
-        raise OrderNotFound
+    order = await got(session, order_id)
     return OrderWhole(order, pii.buyer_of(order), await lines_of(session, order_id), await timeline(session, order_id))
 
 

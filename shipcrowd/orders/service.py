@@ -48,6 +48,14 @@ async def locked(session: AsyncSession, order_id: UUID) -> Order:
     return order
 
 
+async def got(session: AsyncSession, order_id: UUID) -> Order:
+    """The order, not locked. Raises OrderNotFound."""
+    order = (await session.execute(select(Order).where(Order.id == order_id))).scalar_one_or_none()
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
 async def lines_of(session: AsyncSession, order_id: UUID) -> Sequence[OrderLine]:
     return (
         (

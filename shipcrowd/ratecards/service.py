@@ -262,7 +262,7 @@ async def cards(
             RateCard.effective_from <= on, or_(RateCard.effective_to.is_(None), RateCard.effective_to > on)
         )
     if after is not None:
-        query = query.where(pages.older_than(RateCard.created_at.expression, RateCard.id.expression, after))
+        query = query.where(pages.older_than(RateCard.created_at, RateCard.id, after))
     rows = await session.scalars(query.order_by(RateCard.created_at.desc(), RateCard.id.desc()).limit(limit + 1))
     kept, following = pages.page(rows.all(), limit, lambda row: (row.created_at, row.id))
     return [Card.model_validate(row) for row in kept], following

@@ -28,14 +28,20 @@ class Good:
 
 
 BUYERS = (
-    Buyer("Asha", "Rao", "+919845000101", "14, 3rd Main", "Jayanagar 4th Block", "Bengaluru", "Karnataka", "KA", "560011"),
-    Buyer("Imran", "Sheikh", "09820000102", "Flat 7, Sea Breeze", "Carter Road", "Mumbai", "Maharashtra", "MH", "400050"),
+    Buyer(
+        "Asha", "Rao", "+919845000101", "14, 3rd Main", "Jayanagar 4th Block", "Bengaluru", "Karnataka", "KA", "560011"
+    ),
+    Buyer(
+        "Imran", "Sheikh", "09820000102", "Flat 7, Sea Breeze", "Carter Road", "Mumbai", "Maharashtra", "MH", "400050"
+    ),
     Buyer("Gurpreet", "Kaur", "98140 00103", "221 Model Town", "", "Ludhiana", "Punjab", "PB", "141002"),
     Buyer("Lakshmi", "Narayanan", "9840000104", "9/2 Car Street", "Mylapore", "Chennai", "Tamil Nadu", "TN", "600004"),
     Buyer("रोहित", "शर्मा", "+91 98110 00105", "मकान 42, गली नं. 6", "करोल बाग", "नई दिल्ली", "Delhi", "DL", "110005"),
     Buyer("Ananya", "Bose", "9830000106", "18B Lake Road", "Ballygunge", "Kolkata", "West Bengal", "WB", "700029"),
     Buyer("Faizan", "Ahmed", "9848000107", "H.No. 8-2-120", "Banjara Hills", "Hyderabad", "Telangana", "TS", "500034"),
-    Buyer("Nirmala", "Patel", "9825000108", "C/12 Shanti Park Society", "Alkapuri", "Vadodara", "Gujarat", "GJ", "390007"),
+    Buyer(
+        "Nirmala", "Patel", "9825000108", "C/12 Shanti Park Society", "Alkapuri", "Vadodara", "Gujarat", "GJ", "390007"
+    ),
     Buyer("Biren", "Das", "9864000109", "House 5, Zoo Road", "", "Guwahati", "Assam", "AS", "781024"),
     Buyer("Tenzin", "Dolma", "9622000110", "Main Bazaar", "Near Shanti Stupa Road", "Leh", "Ladakh", "LA", "194101"),
 )

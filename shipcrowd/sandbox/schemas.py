@@ -45,10 +45,10 @@ class NewLine(Frozen):
     """`sku` of the shop's catalogue; a SKU it does not have becomes a line without variant or product."""
 
     sku: str
-    quantity: int = Field(1, ge=1)
+    quantity: int = Field(default=1, ge=1)
     price: str | None = None  # rupees; the catalogue's where left out
     discount: str = "0"  # rupees off the whole line
-    grams: int | None = Field(None, ge=0)
+    grams: int | None = Field(default=None, ge=0)
     requires_shipping: bool = True
     location: str | None = None  # name of the location it ships from; the first one where left out
     properties: dict[str, str] = Field(default_factory=dict[str, str])
@@ -108,10 +108,10 @@ class NewFault(Frozen):
     vendor: Literal["shopify", "velocity"]
     operation: str = "*"
     kind: FaultKind
-    times: int | None = Field(1, ge=1)
-    probability: float = Field(1.0, gt=0, le=1)
-    retry_after: int | None = Field(None, ge=0)
-    seconds: float = Field(LONGEST_WAIT, ge=0, le=LONGEST_WAIT)
+    times: int | None = Field(default=1, ge=1)
+    probability: float = Field(default=1.0, gt=0, le=1)
+    retry_after: int | None = Field(default=None, ge=0)
+    seconds: float = Field(default=LONGEST_WAIT, ge=0, le=LONGEST_WAIT)
 
 
 class Access(StrEnum):
@@ -138,27 +138,27 @@ class Knobs(Frozen):
     """Settings to change; what is None stays as it is."""
 
     # webhooks
-    duplicate: float | None = Field(None, ge=0, le=1)
-    reorder: float | None = Field(None, ge=0, le=1)
-    lose: float | None = Field(None, ge=0, le=1)
-    delay_seconds: float | None = Field(None, ge=0, le=600)
-    webhook_timeout_seconds: float | None = Field(None, gt=0, le=30)
-    webhook_retry_seconds: tuple[float, ...] | None = Field(None, max_length=8)
+    duplicate: float | None = Field(default=None, ge=0, le=1)
+    reorder: float | None = Field(default=None, ge=0, le=1)
+    lose: float | None = Field(default=None, ge=0, le=1)
+    delay_seconds: float | None = Field(default=None, ge=0, le=600)
+    webhook_timeout_seconds: float | None = Field(default=None, gt=0, le=30)
+    webhook_retry_seconds: tuple[float, ...] | None = Field(default=None, max_length=8)
     # Shopify
-    index_lag_seconds: float | None = Field(None, ge=0, le=3600)
+    index_lag_seconds: float | None = Field(default=None, ge=0, le=3600)
     refuse_non_expiring: bool | None = None
-    access_token_seconds: int | None = Field(None, ge=1)
+    access_token_seconds: int | None = Field(default=None, ge=1)
     split_remainder: bool | None = None
-    bucket_size: float | None = Field(None, gt=0)
-    restore_rate: float | None = Field(None, ge=0)
+    bucket_size: float | None = Field(default=None, gt=0)
+    restore_rate: float | None = Field(default=None, ge=0)
     withhold_scopes: tuple[str, ...] | None = None
     # Velocity
-    token_seconds: int | None = Field(None, ge=1)
+    token_seconds: int | None = Field(default=None, ge=1)
     unserviceable: tuple[str, ...] | None = None
     prepaid_only: tuple[str, ...] | None = None
     unserviceable_as_empty: bool | None = None
     reject_duplicate_orders: bool | None = None
-    cancel_seconds: float | None = Field(None, ge=0, le=3600)
+    cancel_seconds: float | None = Field(default=None, ge=0, le=3600)
     enforce_budget: bool | None = None
     missing_warehouse_status: Literal[400, 404] | None = None
     webhook_shape: WebhookShape | None = None

@@ -3,13 +3,13 @@
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Form, Request
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -25,7 +25,7 @@ PASSWORD = "blue-kettle-on-the-roof"
 
 @dataclass
 class Seller:
-    """A company and its owner, and the routes that were really reached with a right to write."""
+    """A company and its owner."""
 
     company_id: UUID
     user_id: UUID
@@ -43,7 +43,6 @@ class Browser:
 
     http: httpx2.AsyncClient
     csrf: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
 
     async def sign_in(self, seller_or_email: "Seller | str", password: str = PASSWORD) -> httpx2.Response:
         email = seller_or_email if isinstance(seller_or_email, str) else seller_or_email.email
@@ -124,6 +123,11 @@ def app(acted: list[str]) -> FastAPI:
     async def write(who: Annotated[Member, May("orders:write")]) -> str:
         acted.append(who.actor)
         return who.actor
+
+    @app.post("/notes")
+    async def note(request: Request, note: Annotated[str, Form()], who: Annotated[Member, May("orders:write")]) -> str:
+        acted.append(note)
+        return f"{note}, {(await request.form())['note']}"
 
     return app
 

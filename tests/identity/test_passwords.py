@@ -1,6 +1,6 @@
-import time
-
+import argon2
 import pytest
+from argon2.exceptions import VerifyMismatchError
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -57,14 +57,6 @@ def test_the_decoy_costs_what_a_real_hash_costs_and_matches_nothing() -> None:
     real = REAL_HASHER.hash("a-long-enough-one")
     assert real.split("$")[:4] == REAL_DECOY.split("$")[:4] == ["", "argon2id", "v=19", "m=65536,t=3,p=4"]
     assert [len(part) for part in real.split("$")] == [len(part) for part in REAL_DECOY.split("$")]
-    assert REAL_HASHER.verify("a-long-enough-one", REAL_DECOY) is False
-
-    def seconds(stored: str) -> float:
-        def once() -> float:
-            started = time.perf_counter()
-            REAL_HASHER.verify("wrong-password", stored)
-            return time.perf_counter() - started
-
-        return min(once() for _ in range(3))
-
-    assert seconds(REAL_DECOY) > seconds(real) / 3, "a broken decoy would be refused without any work"
+    # A mismatch is found after the work; a hash that cannot be read would be refused without any.
+    with pytest.raises(VerifyMismatchError):
+        argon2.PasswordHasher().verify(REAL_DECOY, "a-long-enough-one")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from shipcrowd.kernel.errors import Invalid
 
 SHOP = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*\.myshopify\.com", re.ASCII)
-"""Shopify's own rule for a shop's domain, to be matched whole: anything looser lets a stranger choose the host we call."""
+"""Shopify's own rule for a shop's domain, matched whole: anything looser lets a stranger choose the host we call."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _ADMIN = re.compile(r"admin\.shopify\.com/store/([a-z0-9][a-z0-9-]*)", re.ASCII)
@@ -32,7 +32,7 @@ class ShopifyCredentials(BaseModel):
     kind: Literal["expiring", "permanent"] = Field(default="permanent", json_schema_extra={"pasted": False})
     access_token: SecretStr = Field(
         title="Admin API access token",
-        description="Settings → Apps and sales channels → Develop apps → your app → API credentials. Starts with shpat_.",
+        description="Settings → Apps → Develop apps → your app → API credentials; it starts with shpat_.",
         min_length=8,
     )
     app_secret: SecretStr | None = Field(

@@ -52,7 +52,10 @@ LOCATIONS = Document(
     """
 query Locations {
   locations(first: 50, includeInactive: false) {
-    nodes { id name isActive fulfillsOnlineOrders shipsInventory address { address1 city provinceCode zip countryCode } }
+    nodes {
+      id name isActive fulfillsOnlineOrders shipsInventory
+      address { address1 city provinceCode zip countryCode }
+    }
   }
 }
 """,

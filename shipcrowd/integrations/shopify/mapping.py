@@ -4,19 +4,17 @@ What the shapes share (address, payment, state) is decided once; each shape only
 lack anything: a payload of 2014 maps as well as one of today. What cannot be read raises Malformed.
 """
 
-import json
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from pydantic import ValidationError
-
 from shipcrowd.channels.contract import Listing
 from shipcrowd.integrations.shopify import words
+from shipcrowd.integrations.shopify.raw import entries, nodes, obj, objects, reading
 from shipcrowd.integrations.shopify.words import Standing, tail
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Json, Malformed
+from shipcrowd.kernel.outbound import Json
 from shipcrowd.orders.schemas import IncomingLine, IncomingOrder
 from shipcrowd.pincodes.address import Address, indian_mobile
 
@@ -32,11 +30,11 @@ _NO_COUNTRY = "ZZ"  # ISO 3166's user-assigned "unknown"
 
 def incoming_order(raw: Json, *, withheld: bool = False) -> IncomingOrder:
     """An `Order` as `OrderById` reads it. `withheld`: Shopify said that it keeps the buyer's data from us."""
-    with _reading("order", raw):
-        items = _nodes(raw["lineItems"])
-        fulfilments = raw.get("fulfillments") or []
-        assigned = _nodes(raw.get("fulfillmentOrders"))
-        methods = {(fo.get("deliveryMethod") or {}).get("methodType") for fo in assigned}
+    with reading("order", raw):
+        items = nodes(raw["lineItems"])
+        fulfilments = objects(raw.get("fulfillments"))
+        assigned = nodes(raw.get("fulfillmentOrders"))
+        methods = {obj(fo.get("deliveryMethod")).get("methodType") for fo in assigned}
         live = [fo for fo in assigned if fo.get("status") not in ("CLOSED", "CANCELLED", "INCOMPLETE")]
         standing = Standing(
             cancelled=raw.get("cancelledAt") is not None,
@@ -44,17 +42,17 @@ def incoming_order(raw: Json, *, withheld: bool = False) -> IncomingOrder:
             fulfilment=_upper(raw.get("displayFulfillmentStatus")),
             gateways=_gateways(raw),
             outstanding=_set(raw, "totalOutstandingSet"),
-            ships=raw.get("requiresShipping", True) is not False and (not methods or bool(methods & {"SHIPPING", None})),
+            ships=raw.get("requiresShipping", True) is not False
+            and (not methods or bool(methods & {"SHIPPING", None})),
             lines_left=any(_left(item, "currentQuantity") for item in items),
             delivered=_all_say(fulfilments, "displayStatus", "DELIVERED"),
-            at_another_service=bool(live)
-            and all(fo.get("requestStatus") in words.AT_ANOTHER_SERVICE for fo in live),
+            at_another_service=bool(live) and all(fo.get("requestStatus") in words.AT_ANOTHER_SERVICE for fo in live),
         )
-        customer = raw.get("customer") or {}
+        customer = obj(raw.get("customer"))
         contact = _Contact(
             name=" ".join(filter(None, (customer.get("firstName"), customer.get("lastName")))),
-            phones=(raw.get("phone"), (customer.get("defaultPhoneNumber") or {}).get("phoneNumber")),
-            email=raw.get("email") or (customer.get("defaultEmailAddress") or {}).get("emailAddress"),
+            phones=(raw.get("phone"), obj(customer.get("defaultPhoneNumber")).get("phoneNumber")),
+            email=raw.get("email") or obj(customer.get("defaultEmailAddress")).get("emailAddress"),
         )
         ship_to, bill_to = _addresses(raw.get("shippingAddress"), raw.get("billingAddress"), contact, standing.ships)
         deadlines = [_time(fo["fulfillBy"]) for fo in live if fo.get("fulfillBy")]
@@ -81,7 +79,7 @@ def incoming_order(raw: Json, *, withheld: bool = False) -> IncomingOrder:
             weight_grams=_positive(raw.get("totalWeight")),
             ship_by=min(deadlines, default=None),
             note=raw.get("note") or "",
-            tags=tuple(raw.get("tags") or ()),
+            tags=tuple(entries(raw.get("tags"))),
             hold_reasons=_hold_reasons(live),
             test=bool(raw.get("test")),
             pii_withheld=standing.ships and (withheld or _anonymous(ship_to)),
@@ -91,20 +89,22 @@ def incoming_order(raw: Json, *, withheld: bool = False) -> IncomingOrder:
 
 def order_from_payload(raw: Json) -> IncomingOrder:
     """An order as a webhook carries it, bare or inside `{"order": …}`; every field younger than 2014 may be absent."""
-    with _reading("order payload", raw):
+    with reading("order payload", raw):
         if "order" in raw and "id" not in raw:
             raw = raw["order"]
-        items = raw.get("line_items") or []
-        fulfilments = raw.get("fulfillments") or []
+        items = objects(raw.get("line_items"))
         standing = payload_standing(raw)
-        customer = raw.get("customer") or {}
+        customer = obj(raw.get("customer"))
         contact = _Contact(
             name=" ".join(filter(None, (customer.get("first_name"), customer.get("last_name")))),
-            phones=(raw.get("phone"), customer.get("phone"), (customer.get("default_address") or {}).get("phone")),
+            phones=(raw.get("phone"), customer.get("phone"), obj(customer.get("default_address")).get("phone")),
             email=raw.get("email") or raw.get("contact_email") or customer.get("email"),
         )
         ship_to, bill_to = _addresses(
-            _like_graphql(raw.get("shipping_address")), _like_graphql(raw.get("billing_address")), contact, standing.ships
+            _like_graphql(raw.get("shipping_address")),
+            _like_graphql(raw.get("billing_address")),
+            contact,
+            standing.ships,
         )
         return IncomingOrder(
             external_id=str(raw["id"]),
@@ -131,19 +131,18 @@ def order_from_payload(raw: Json) -> IncomingOrder:
             tags=_split_tags(raw.get("tags")),
             test=bool(raw.get("test")),
             pii_withheld=standing.ships and _anonymous(ship_to),
-            attributes=_attributes(raw, standing, "source_name", "cancel_reason", None)
-            | ({"delivered": "yes"} if _all_say(fulfilments, "shipment_status", "DELIVERED") else {}),
+            attributes=_attributes(raw, standing, "source_name", "cancel_reason", None),
         )
 
 
 def payload_standing(raw: Json) -> Standing:
     """How a webhook's order stands. `outstanding` is None where the payload is too old to say what is still owed."""
-    items = raw.get("line_items") or []
+    items = objects(raw.get("line_items"))
     financial = _upper(raw.get("financial_status"))
     outstanding = _money(raw.get("total_outstanding"))
     if outstanding is None and financial != "PARTIALLY_PAID":
         outstanding = _payload_total(raw) if financial in (None, "PENDING") else Money.zero
-    gateways = [*(raw.get("payment_gateway_names") or ()), raw.get("gateway") or ""]
+    gateways = [*entries(raw.get("payment_gateway_names")), raw.get("gateway") or ""]
     return Standing(
         cancelled=raw.get("cancelled_at") is not None,
         financial=financial,
@@ -152,14 +151,14 @@ def payload_standing(raw: Json) -> Standing:
         outstanding=outstanding,
         ships=not items or any(item.get("requires_shipping", True) is not False for item in items),
         lines_left=any(_left(item, "current_quantity") for item in items),
-        delivered=_all_say(raw.get("fulfillments") or [], "shipment_status", "DELIVERED"),
+        delivered=_all_say(objects(raw.get("fulfillments")), "shipment_status", "DELIVERED"),
     )
 
 
 def listing(raw: Json) -> Listing:
     """A `ProductVariant` as `Variants` reads it. `stock_id` is its inventory item, where Shopify keeps the stock."""
-    with _reading("variant", raw):
-        product, item = raw["product"], raw.get("inventoryItem") or {}
+    with reading("variant", raw):
+        product, item = obj(raw["product"]), obj(raw.get("inventoryItem"))
         variant = _variant_name(raw.get("title"))
         return Listing(
             external_variant_id=tail(raw["id"]),
@@ -179,11 +178,11 @@ def listing(raw: Json) -> Listing:
 
 def _line(item: Json) -> IncomingLine:
     quantity, ordered = _left(item, "currentQuantity"), item["quantity"]
-    variant = item.get("variant") or {}
-    stock = variant.get("inventoryItem") or {}
+    variant = obj(item.get("variant"))
+    stock = obj(variant.get("inventoryItem"))
     listed = _required(_set(item, "originalUnitPriceSet"), "originalUnitPriceSet")
     net = _set(item, "discountedUnitPriceAfterAllDiscountsSet")
-    taxes = item.get("taxLines") or []
+    taxes = objects(item.get("taxLines"))
     tax = Money.total(_set(line, "priceSet") or Money.zero for line in taxes)
     to_ship = item.get("unfulfilledQuantity")
     return IncomingLine(
@@ -207,8 +206,8 @@ def _line(item: Json) -> IncomingLine:
 
 def _payload_line(item: Json) -> IncomingLine:
     quantity, ordered = _left(item, "current_quantity"), item["quantity"]
-    taxes = item.get("tax_lines") or []
-    allocations = item.get("discount_allocations") or []
+    taxes = objects(item.get("tax_lines"))
+    allocations = objects(item.get("discount_allocations"))
     discount = Money.total(_money(part.get("amount")) or Money.zero for part in allocations)
     tax = Money.total(_money(line.get("price")) or Money.zero for line in taxes)
     return IncomingLine(
@@ -259,7 +258,7 @@ def _hsn(item: Json) -> str | None:
 
 
 def _weight(item: Json) -> int | None:
-    weight = (item.get("measurement") or {}).get("weight") or {}
+    weight = obj(obj(item.get("measurement")).get("weight"))
     unit = _GRAMS.get(weight.get("unit") or "")
     if unit is None or weight.get("value") is None:
         return None
@@ -273,17 +272,17 @@ def _variant_name(title: str | None) -> str | None:
 # --- addresses --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class _Contact:
     """What the order itself says of the buyer, for where the address does not."""
 
-    def __init__(self, name: str, phones: tuple[str | None, ...], email: str | None) -> None:
-        self.name, self.phones, self.email = name, phones, email
+    name: str
+    phones: tuple[str | None, ...]
+    email: str | None
 
 
-def _addresses(
-    shipping: Json, billing: Json, contact: _Contact, ships: bool
-) -> tuple[Address | None, Address | None]:
-    shipping, billing = shipping or {}, billing or {}
+def _addresses(shipping: Json, billing: Json, contact: _Contact, ships: bool) -> tuple[Address | None, Address | None]:
+    shipping, billing = obj(shipping), obj(billing)
     # A buyer who ships to the billing address may leave the shipping one blank.
     to = billing if ships and _blank(shipping) else shipping
     phone = _phone(to.get("phone"), *contact.phones, billing.get("phone"))
@@ -356,9 +355,9 @@ def _like_graphql(address: Json) -> Json:
 
 def _gateways(raw: Json) -> tuple[str, ...]:
     """Names of the order's payments: its gateways, and the manual ones among its transactions."""
-    manual = [t for t in raw.get("transactions") or () if t.get("manualPaymentGateway")]
+    manual = [t for t in objects(raw.get("transactions")) if t.get("manualPaymentGateway")]
     names = [
-        *(raw.get("paymentGatewayNames") or ()),
+        *entries(raw.get("paymentGatewayNames")),
         *(t.get("gateway") for t in manual),
         *(t.get("formattedGateway") for t in manual),
     ]
@@ -366,10 +365,8 @@ def _gateways(raw: Json) -> tuple[str, ...]:
 
 
 def _hold_reasons(assigned: Iterable[Json]) -> tuple[str, ...]:
-    reasons = [hold["reason"].lower() for fo in assigned for hold in fo.get("fulfillmentHolds") or ()]
-    elsewhere = [
-        "with_fulfilment_service" for fo in assigned if fo.get("requestStatus") in words.AT_ANOTHER_SERVICE
-    ]
+    reasons = [hold["reason"].lower() for fo in assigned for hold in objects(fo.get("fulfillmentHolds"))]
+    elsewhere = ["with_fulfilment_service" for fo in assigned if fo.get("requestStatus") in words.AT_ANOTHER_SERVICE]
     return tuple(dict.fromkeys(reasons + elsewhere))
 
 
@@ -397,10 +394,10 @@ def _payload_total(raw: Json) -> Money:
 
 
 def _payload_shipping(raw: Json) -> Money:
-    stated = ((raw.get("total_shipping_price_set") or {}).get("shop_money") or {}).get("amount")
+    stated = obj(obj(raw.get("total_shipping_price_set")).get("shop_money")).get("amount")
     if stated is not None:
         return _required(_money(stated), "shipping")
-    return Money.total(_money(line.get("price")) or Money.zero for line in raw.get("shipping_lines") or ())
+    return Money.total(_money(line.get("price")) or Money.zero for line in objects(raw.get("shipping_lines")))
 
 
 def _split_tags(tags: Json) -> tuple[str, ...]:
@@ -408,11 +405,7 @@ def _split_tags(tags: Json) -> tuple[str, ...]:
 
 
 def _pairs(attributes: Json, name: str) -> list[tuple[str, str]]:
-    return [(str(pair.get(name) or ""), str(pair.get("value") or "")) for pair in attributes or ()]
-
-
-def _nodes(connection: Json) -> list[Json]:
-    return list((connection or {}).get("nodes") or ())
+    return [(str(pair.get(name) or ""), str(pair.get("value") or "")) for pair in objects(attributes)]
 
 
 def _set(raw: Json, field: str) -> Money | None:
@@ -444,19 +437,3 @@ def _time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time without its zone")
     return moment.astimezone(UTC)
-
-
-@contextmanager
-def _reading(what: str, raw: Json) -> Generator[None]:
-    """Turn whatever a record of an unexpected shape does to the reader into Malformed, without quoting its values."""
-    try:
-        yield
-    except ValidationError as error:
-        fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors(include_input=False)}))
-        raise Malformed(f"Shopify's {what} does not fit: {fields}", _shown(raw)) from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise Malformed(f"Shopify's {what} could not be read: {type(error).__name__} {error}", _shown(raw)) from error
-
-
-def _shown(raw: Json) -> str:
-    return json.dumps(raw, default=str)

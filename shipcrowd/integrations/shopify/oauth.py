@@ -15,6 +15,7 @@ import structlog
 from pydantic import BaseModel, SecretStr
 
 from shipcrowd.integrations.shopify.account import SHOP, ShopifyCredentials, shopify_app, shopify_credentials, store_id
+from shipcrowd.integrations.shopify.raw import obj
 from shipcrowd.kernel.errors import Unauthenticated
 from shipcrowd.kernel.outbound import Disconnected, Http, Json, Malformed, Refused, Reply
 
@@ -196,10 +197,7 @@ async def _tokens(http: Http, shop: str, form: dict[str, str], *, what: str, rep
         form=form,
     )
     if reply.ok:
-        answer = reply.json()
-        if not isinstance(answer, dict):
-            raise Malformed("Shopify answered a token request with something else than an object")
-        return dict[str, Json](answer)
+        return obj(reply.json())
     raise _failure(reply)
 
 
@@ -208,7 +206,7 @@ def _failure(reply: Reply) -> Exception:
         answer = reply.json()
     except Malformed:
         answer = None
-    error = str(answer.get("error") or "") if isinstance(answer, dict) else ""
+    error = str(obj(answer).get("error") or "") if isinstance(answer, dict) else ""
     if error == "invalid_client":
         return Refused("bad_app_secret", "ShipCrowd's own key for Shopify is wrong; the operator has to correct it.")
     if error in ("invalid_grant", "invalid_request") or "authorization code" in reply.text().lower():

@@ -308,7 +308,7 @@ def totals(payload: Mapping[str, Json]) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for name, bucket in reading.record(payload.get("summary")).items():
         count = reading.number(reading.record(bucket).get("count") if isinstance(bucket, dict) else bucket)
-        if count is not None:
+        if count is not None and 0 <= count < 10**9:
             found[name] = int(count)
     return found
 

@@ -89,7 +89,7 @@ def grams(value: Json, unit: str) -> int | None:
     found, factor = number(value), GRAMS.get(unit.strip().lower())
     if found is None or factor is None or not 0 < found < 10**7:
         return None
-    return int((found * factor).to_integral_value(ROUND_HALF_UP))
+    return int((found * factor).to_integral_value(ROUND_HALF_UP)) or None
 
 
 def moment(value: Json) -> datetime | None:

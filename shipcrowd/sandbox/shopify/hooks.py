@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.sandbox.letters import Letter
-from shipcrowd.sandbox.shopify.state import App, Shop, Shopify, Subscription
+from shipcrowd.sandbox.shopify.orders import App
+from shipcrowd.sandbox.shopify.state import Shop, Shopify, Subscription
 
 FAILURES_UNTIL_DROPPED = 8
 COMPLIANCE_TOPICS = ("customers/data_request", "customers/redact", "shop/redact")

@@ -5,18 +5,17 @@ from datetime import datetime
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.money import Money
 from shipcrowd.sandbox.schemas import Access
-from shipcrowd.sandbox.shopify.state import (
+from shipcrowd.sandbox.shopify.goods import Level, gid
+from shipcrowd.sandbox.shopify.orders import (
     Customer,
     Fulfilment,
     FulfilmentEvent,
     FulfilmentOrder,
-    Level,
     LineItem,
     MailingAddress,
     Order,
-    Shop,
-    gid,
 )
+from shipcrowd.sandbox.shopify.state import Shop
 
 Payload = dict[str, object]
 
@@ -116,7 +115,9 @@ def line(it: LineItem) -> Payload:
         "tax_lines": [
             {"title": title, "rate": float(rate), "price": amount.plain()} for title, rate, amount in it.taxes()
         ],
-        "discount_allocations": [{"amount": it.discount.plain(), "discount_application_index": 0}] if it.discount else [],
+        "discount_allocations": [{"amount": it.discount.plain(), "discount_application_index": 0}]
+        if it.discount
+        else [],
         "properties": [{"name": name, "value": value} for name, value in it.properties.items()],
     }
 

@@ -5,15 +5,33 @@ from dataclasses import dataclass
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.shopify import payloads
+from shipcrowd.sandbox.shopify.goods import Level, Location
 from shipcrowd.sandbox.shopify.hooks import publish
-from shipcrowd.sandbox.shopify.state import Level, LineItem, Location, Shop, Shopify
+from shipcrowd.sandbox.shopify.orders import LineItem
+from shipcrowd.sandbox.shopify.state import Shop, Shopify
 
 MAX_ENTRIES = 250
 LARGEST = 1_000_000_000
 REASONS = frozenset(
-    "correction cycle_count_available received restock damaged shrinkage promotion quality_control other "
-    "movement_created movement_updated movement_received movement_canceled reservation_created "
-    "reservation_updated reservation_deleted safety_stock".split()
+    (
+        "correction",
+        "cycle_count_available",
+        "received",
+        "restock",
+        "damaged",
+        "shrinkage",
+        "promotion",
+        "quality_control",
+        "other",
+        "movement_created",
+        "movement_updated",
+        "movement_received",
+        "movement_canceled",
+        "reservation_created",
+        "reservation_updated",
+        "reservation_deleted",
+        "safety_stock",
+    )
 )
 
 

@@ -1,0 +1,26 @@
+"""`python -m shipcrowd.sandbox --port 8100`: the stand-ins on this machine, and nowhere else."""
+
+import argparse
+
+import uvicorn
+
+from shipcrowd.sandbox.app import sandbox
+from shipcrowd.sandbox.desk import Desk
+
+
+def main() -> None:
+    """Serve until stopped. Binds the loopback address only."""
+    parser = argparse.ArgumentParser(prog="python -m shipcrowd.sandbox", description=__doc__)
+    parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument("--seed", type=int, default=1, help="what is drawn by chance is drawn the same with the same seed")
+    parser.add_argument("--shop", action="append", default=[], metavar="DOMAIN", help="create this shop at the start")
+    chosen = parser.parse_args()
+    desk = Desk(seed=chosen.seed)
+    for domain in chosen.shop or ["my-shop.myshopify.com"]:
+        desk.create_shop(domain)
+    print(f"The sandbox's desk is at http://127.0.0.1:{chosen.port}/desk")
+    uvicorn.run(sandbox(desk), host="127.0.0.1", port=chosen.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Which courier accounts a company may book with, and how one is opened.
+
+An account is a connection of kind courier: the company's own, or the platform's shared one. A courier that needs no
+credentials (manual) is there for everyone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Kind, Status
+from shipcrowd.couriers import vendors
+from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
+from shipcrowd.kernel import outbound, tenancy
+from shipcrowd.kernel.errors import NotFound
+
+NO_ACCOUNT = UUID(int=0)
+"""The account of couriers that have none: the seller types the AWB."""
+
+
+class NoCourierAccount(NotFound):
+    """There is no such courier account, or it must be connected again."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A courier account a company may use. `company_id` is its owner: the company or the platform."""
+
+    vendor: CourierVendor
+    company_id: UUID
+    id: UUID
+    name: str
+    status: str
+
+    @property
+    def usable(self) -> bool:
+        return self.status == Status.connected
+
+
+async def accounts(session: AsyncSession) -> list[Account]:
+    """Own accounts first, then the platform's for couriers the company has none of, then those without accounts."""
+    company_id = tenancy.company_of(session)
+    own = [_account(row) for row in await _rows(session)]
+    having = {account.vendor.slug for account in own}
+    found = list(own)
+    if company_id != tenancy.PLATFORM_COMPANY:
+        async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as platform:
+            found += [
+                account
+                for account in map(_account, await _rows(platform))
+                if account.vendor.shared and account.vendor.slug not in having
+            ]
+    found += [
+        Account(vendor, company_id, NO_ACCOUNT, vendor.name, Status.connected)
+        for vendor in vendors.vendors()
+        if not vendor.credentials.model_fields
+    ]
+    return found
+
+
+async def _rows(session: AsyncSession) -> Sequence[Connection]:
+    query = select(Connection).where(
+        Connection.kind == Kind.courier, Connection.status.in_([Status.connected, Status.paused])
+    )
+    known = {vendor.slug for vendor in vendors.vendors()}
+    return [row for row in (await session.execute(query)).scalars() if row.vendor in known]
+
+
+def _account(row: Connection) -> Account:
+    return Account(vendors.vendor(row.vendor), row.company_id, row.id, row.name, row.status)
+
+
+async def opened(courier: str, company_id: UUID, account_id: UUID) -> Courier:
+    """Open an account for calls. `company_id` owns it. Raises NoCourierAccount; holds no transaction afterwards."""
+    vendor = vendors.vendor(courier)
+    if account_id == NO_ACCOUNT:
+        return vendor.open(CourierAccount(f"{courier}:none", vendor.credentials(), outbound.http(courier)))
+    async with tenancy.acting_for(company_id) as session:
+        row = await session.get(Connection, (company_id, account_id))
+        if row is None or row.vendor != courier or row.status in (Status.disconnected, Status.left):
+            raise NoCourierAccount(f"connect {vendor.name} again", field="account_id")
+        credentials = connections.credentials(row, vendor.credentials)
+        settings: Mapping[str, str] = {key: str(value) for key, value in row.settings.items()}
+
+    async def remember(changed: BaseModel) -> None:
+        await connections.remember(company_id, account_id, changed)
+
+    return vendor.open(
+        CourierAccount(f"{courier}:{account_id}", credentials, outbound.http(courier), remember, settings)
+    )

@@ -1,0 +1,45 @@
+"""What others may want to know of parcels. Each names one shipment; listeners re-read it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shipcrowd.kernel.events import Event
+
+
+@dataclass(frozen=True)
+class ShipmentBooked(Event):
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ShipmentRefused(Event):
+    """No courier took it; the money is back."""
+
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ShipmentMoved(Event):
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class DeliveryFailed(Event):
+    """An attempt failed: an NDR."""
+
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ShipmentDelivered(Event):
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ReturningToOrigin(Event):
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ShipmentCancelled(Event):
+    shipment_id: UUID

@@ -1,0 +1,301 @@
+"""What happens to parcels in the background: asking couriers, fetching labels, looking after tracking."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select, update
+
+from shipcrowd.couriers import vendors
+from shipcrowd.couriers.contract import Courier, RegistersPickupPoints
+from shipcrowd.kernel import clock, inbox, tenancy
+from shipcrowd.kernel.errors import ShipcrowdError
+from shipcrowd.kernel.inbox import Outcome
+from shipcrowd.kernel.jobs import Later, job, on
+from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
+from shipcrowd.locations import service as locations
+from shipcrowd.shipping import booking, bulk, cancelling, labels, news, quoting
+from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, opened
+from shipcrowd.shipping.booking import ToBook
+from shipcrowd.shipping.models import Shipment
+
+log = structlog.get_logger(__name__)
+
+SWEEP = 2000
+"""Parcels one sweep looks after; the next sweep takes the rest."""
+
+
+# --- booking --------------------------------------------------------------------------------------------------------
+
+
+@job(retry=on(Unavailable, times=8), seconds=120)
+async def request_label(company_id: UUID, shipment_id: UUID) -> None:
+    """Ask the courier for a booked shipment's AWB."""
+    async with tenancy.acting_for(company_id) as session:
+        prepared = await booking.start_attempt(session, shipment_id)
+    if prepared is None:
+        return None
+    asked = False
+    try:
+        courier = await opened(prepared.courier, prepared.account_company_id, prepared.account_id)
+        if missing := booking.unregistered(courier, prepared):
+            await _register(company_id, courier, prepared, missing)
+            async with tenancy.acting_for(company_id) as session:
+                await booking.attempt_failed(session, shipment_id)
+                prepared = await booking.start_attempt(session, shipment_id)
+            if prepared is None:
+                return None
+        asked = True
+        given = await courier.book(prepared.request)
+    except Later:
+        async with tenancy.acting_for(company_id) as session:
+            await booking.attempt_failed(session, shipment_id)
+        raise
+    except Unavailable as failure:
+        async with tenancy.acting_for(company_id) as session:
+            if asked and failure.maybe_received:
+                return await booking.outcome_unknown(session, shipment_id, because=str(failure))
+            await booking.attempt_failed(session, shipment_id)
+        raise
+    except Malformed as failure:
+        async with tenancy.acting_for(company_id) as session:
+            if asked:
+                return await booking.outcome_unknown(session, shipment_id, because=str(failure))
+            return await booking.refuse(session, shipment_id, code="unreadable_answer", because=str(failure))
+    except Refused as refusal:
+        async with tenancy.acting_for(company_id) as session:
+            return await booking.refuse(session, shipment_id, code=refusal.code, because=refusal.message)
+    except (Disconnected, NoCourierAccount) as failure:
+        because = f"the courier account must be connected again: {failure}"
+        async with tenancy.acting_for(company_id) as session:
+            return await booking.refuse(session, shipment_id, code="courier_disconnected", because=because)
+    async with tenancy.acting_for(company_id) as session:
+        await booking.booked(session, shipment_id, given)
+        if given.label_url:
+            await fetch_label.enqueue(session, company_id=company_id, shipment_id=shipment_id)
+    return None
+
+
+@request_label.exhausted
+async def _courier_never_answered(company_id: UUID, shipment_id: UUID) -> None:
+    async with tenancy.acting_for(company_id) as session:
+        await booking.refuse(
+            session,
+            shipment_id,
+            code="courier_unavailable",
+            because="the courier could not be reached; nothing was booked",
+        )
+
+
+async def _register(
+    company_id: UUID, courier: Courier, prepared: ToBook, missing: Sequence[locations.PlaceDetails]
+) -> None:
+    assert isinstance(courier, RegistersPickupPoints)
+    for place in missing:
+        await register_at(company_id, courier, prepared.courier, prepared.account_id, place)
+
+
+async def register_at(
+    company_id: UUID, courier: RegistersPickupPoints, slug: str, account_id: UUID, place: locations.PlaceDetails
+) -> str:
+    """Make a place known to a courier and record its id there, or the courier's reason. Raises what it raises."""
+    try:
+        registered_as = await courier.register_pickup_point(booking.point(place))
+    except Refused as refusal:
+        async with tenancy.acting_for(company_id) as session:
+            await locations.record_registration(
+                session, place.id, account_id=account_id, courier=slug, error=refusal.message
+            )
+        raise Refused(refusal.code, f"the pickup address was not accepted: {refusal.message}") from refusal
+    async with tenancy.acting_for(company_id) as session:
+        await locations.record_registration(
+            session, place.id, account_id=account_id, courier=slug, registered_as=registered_as
+        )
+    return registered_as
+
+
+@job(retry=on(Unavailable, Malformed, times=6, first=5))
+async def fetch_label(company_id: UUID, shipment_id: UUID) -> None:
+    """Store the courier's label PDF; until it is there, and if it never comes, ours is printed."""
+    await labels.fetch(company_id, shipment_id)
+
+
+@job(retry=on(Unavailable, times=6, first=30))
+async def register_place(company_id: UUID, place_id: UUID) -> None:
+    """Make a new or changed place known to every courier account that wants to know."""
+    async with tenancy.acting_for(company_id) as session:
+        usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
+        places = {account.id: await locations.details(session, place_id, account.id) for account in usable}
+    for account in usable:
+        if places[account.id].registered_as is not None:
+            continue
+        courier = await opened(account.vendor.slug, account.company_id, account.id)
+        if isinstance(courier, RegistersPickupPoints):
+            try:
+                await register_at(company_id, courier, account.vendor.slug, account.id, places[account.id])
+            except (Refused, Disconnected) as failure:
+                log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+@job(retry=on(quoting.CouriersUnavailable, Unavailable, times=5, first=2), seconds=60, concurrency=8)
+async def ship_order(company_id: UUID, run_id: UUID, order_id: UUID) -> None:
+    """Quote one order of a bulk run, choose as the run says, book; the result is in the run."""
+    async with tenancy.acting_for(company_id) as session:
+        run = await bulk.got(session, run_id)
+        choose, place_id, actor = run.choose, run.place_id, run.actor
+        waiting = await bulk.item(session, run_id, order_id)
+        if waiting is None or waiting.state != "waiting":
+            return
+    try:
+        quote = await quoting.quote(company_id, order_id, place_id=place_id)
+        option = bulk.chosen(quoting.options_of(quote), "fastest" if choose == "fastest" else "cheapest")
+        async with tenancy.acting_for(company_id) as session:
+            waiting = await bulk.item(session, run_id, order_id)
+            if waiting is None or waiting.state != "waiting":
+                return
+            shipment = await booking.book(
+                session, quote.id, service=option.service, account_id=option.account_id, actor=actor
+            )
+            waiting.state, waiting.shipment_id = "booking", shipment.id
+            await request_label.enqueue(session, company_id=company_id, shipment_id=shipment.id)
+    except quoting.CouriersUnavailable:
+        raise
+    except ShipcrowdError as error:
+        async with tenancy.acting_for(company_id) as session:
+            await bulk.refused(session, run_id, order_id, code=error.code(), message=error.detail or error.title())
+
+
+@ship_order.exhausted
+async def _never_quoted(company_id: UUID, run_id: UUID, order_id: UUID) -> None:
+    async with tenancy.acting_for(company_id) as session:
+        await bulk.refused(
+            session, run_id, order_id, code="couriers_unavailable", message="no courier answered; try again later"
+        )
+
+
+# --- tracking -------------------------------------------------------------------------------------------------------
+
+
+@job()
+async def sweep_tracking() -> None:
+    """Look for parcels whose tracking is due and hand them out in batches, one courier call each."""
+    due: Mapping[tuple[str, UUID, UUID], list[str]] = defaultdict(list)
+    async with tenancy.acting_for_platform(why="tracking sweep") as session:
+        rows = await session.execute(
+            select(Shipment.courier, Shipment.account_company_id, Shipment.account_id, Shipment.awb)
+            .where(Shipment.next_check_at <= clock.now(), Shipment.awb.is_not(None))
+            .order_by(Shipment.next_check_at)
+            .limit(SWEEP)
+        )
+        for courier, owner, account_id, awb in rows.tuples():
+            due[(courier, owner, account_id)].append(awb or "")
+        for (courier, owner, account_id), awbs in due.items():
+            if not vendors.vendor(courier).tracked:
+                continue
+            size = vendors.vendor(courier).tracking_batch
+            for start in range(0, len(awbs), size):
+                batch = sorted(awbs[start : start + size])
+                await track.with_(key=f"{account_id}:{batch[0]}:{batch[-1]}").enqueue(
+                    session, courier=courier, account_company_id=owner, account_id=account_id, awbs=tuple(batch)
+                )
+
+
+@job(retry=on(Unavailable, times=4, first=20), seconds=120)
+async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: tuple[str, ...]) -> None:
+    """Ask a courier how these parcels fare and tell each; they may belong to different companies."""
+    whose = await news.by_awb(courier, awbs)
+    try:
+        handle = await opened(courier, account_company_id, account_id)
+        replies = await handle.scans(awbs)
+    except (Refused, Disconnected, NoCourierAccount) as failure:
+        log.warning("tracking refused", courier=courier, error=str(failure))
+        await _checked(whose, later=timedelta(hours=1))
+        return
+    except Malformed as failure:
+        log.exception("tracking unreadable", courier=courier, error=str(failure))
+        await _checked(whose, later=timedelta(minutes=30))
+        return
+    for awb, reply in replies.items():
+        if reply.error is None:
+            await news.tell(
+                courier,
+                awb,
+                reply.scans,
+                via="poll",
+                reference=reply.reference,
+                pod=reply.pod,
+                track_url=reply.track_url,
+            )
+    await _checked(whose)
+
+
+async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None = None) -> None:
+    """Record that these were looked at; `later` puts the next look off (else the state's own rhythm stands)."""
+    by_company: dict[UUID, list[UUID]] = defaultdict(list)
+    for found in whose.values():
+        by_company[found.company_id].append(found.shipment_id)
+    for company_id, shipment_ids in by_company.items():
+        async with tenancy.acting_for(company_id) as session:
+            now = clock.now()
+            await session.execute(update(Shipment).where(Shipment.id.in_(shipment_ids)).values(last_checked_at=now))
+            await session.execute(
+                update(Shipment)
+                .where(Shipment.id.in_(shipment_ids), Shipment.next_check_at <= now)
+                .values(next_check_at=now + (later or timedelta(hours=2)))
+            )
+
+
+@job(retry=on(Unavailable, times=5), seconds=120)
+async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
+    """Read one stored courier webhook and tell the parcels it names."""
+    async with tenancy.acting_for(company_id) as session:
+        delivery = await inbox.waiting(session, delivery_id)
+        if delivery is None:
+            return
+        courier, topic = delivery.vendor, delivery.topic
+        _, body = inbox.opened(delivery)
+    webhooks = vendors.vendor(courier).webhooks
+    assert webhooks is not None
+    try:
+        found = webhooks.read(topic, body)
+    except Malformed as failure:
+        async with tenancy.acting_for(company_id) as session:
+            await inbox.fail(session, delivery_id, str(failure))
+        return
+    known = [
+        await news.tell(
+            courier,
+            event.awb,
+            event.scans,
+            via="webhook",
+            reference=event.reference,
+            pod=event.pod,
+            weight_grams=event.weight_grams,
+        )
+        for event in found
+    ]
+    async with tenancy.acting_for(company_id) as session:
+        again = await inbox.waiting(session, delivery_id)
+        if again is not None:
+            outcome = Outcome.handled if all(known) else Outcome.ignored
+            inbox.settle(again, outcome, "" if all(known) else "no parcel of ours has this AWB")
+
+
+# --- reactions ------------------------------------------------------------------------------------------------------
+
+
+@job(retry=on(Unavailable, times=6, first=10))
+async def cancel_with_order(company_id: UUID, order_id: UUID) -> None:
+    """The channel cancelled an order that is booked here: cancel what has not been picked up."""
+    async with tenancy.acting_for(company_id) as session:
+        shipment_ids = await cancelling.active_of_order(session, order_id)
+    for shipment_id in shipment_ids:
+        try:
+            await cancelling.ask(company_id, shipment_id, actor="system")
+        except (cancelling.CannotCancel, Refused, Disconnected, Malformed) as failure:
+            log.warning("parcel of a cancelled order goes on", shipment=str(shipment_id), error=str(failure))

@@ -1,0 +1,79 @@
+"""Whose parcel is this? News from couriers names an AWB or our reference; this finds the company and the shipment."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+
+from shipcrowd.couriers.contract import Pod, Scan
+from shipcrowd.kernel import tenancy
+from shipcrowd.shipping import booking, tracking
+from shipcrowd.shipping.models import Shipment, ShipmentRoute, State
+from shipcrowd.shipping.tracking import Via
+
+
+@dataclass(frozen=True)
+class Whose:
+    company_id: UUID
+    shipment_id: UUID
+
+
+async def by_awb(courier: str, awbs: Sequence[str], references: Sequence[str] = ()) -> Mapping[str, Whose]:
+    """AWB or reference → whose parcel it is, in one query; those nobody booked here are missing."""
+    async with tenancy.unowned() as session:
+        query = select(ShipmentRoute).where(
+            or_(
+                and_(ShipmentRoute.kind == f"awb:{courier}", ShipmentRoute.key.in_(list(awbs))),
+                and_(ShipmentRoute.kind == "reference", ShipmentRoute.key.in_(list(references))),
+            )
+        )
+        return {
+            route.key: Whose(route.company_id, route.shipment_id) for route in (await session.execute(query)).scalars()
+        }
+
+
+async def by_link(link: str) -> Whose | None:
+    """The parcel behind a buyer's tracking link."""
+    async with tenancy.unowned() as session:
+        key = hashlib.sha256(link.encode()).hexdigest()
+        route = await session.get(ShipmentRoute, ("link", key))
+        return Whose(route.company_id, route.shipment_id) if route else None
+
+
+async def tell(
+    courier: str,
+    awb: str,
+    scans: Sequence[Scan],
+    *,
+    via: Via,
+    reference: str | None = None,
+    pod: Pod | None = None,
+    weight_grams: int | None = None,
+    track_url: str | None = None,
+) -> bool:
+    """Hand a courier's news of one AWB to the parcel it concerns; False when nobody here booked it.
+
+    News under our own reference of a parcel that is still `unconfirmed` settles it: the parcel exists, and this is
+    its AWB.
+    """
+    found = await by_awb(courier, [awb], [reference] if reference else [])
+    whose = found.get(awb) or (found.get(reference) if reference else None)
+    if whose is None:
+        return False
+    async with tenancy.acting_for(whose.company_id) as session:
+        shipment = await session.get(Shipment, (whose.company_id, whose.shipment_id))
+        if shipment is None or shipment.courier != courier:
+            return False
+        if shipment.awb is None:
+            if shipment.state != State.unconfirmed:
+                return False  # its booking is under way; the courier will repeat itself, and we poll besides
+            await booking.settle_with_awb(session, shipment.id, awb=awb, actor="courier")
+            await session.flush()
+        elif shipment.awb != awb:
+            return False
+        await tracking.take_scans(
+            session, shipment.id, scans, via=via, pod=pod, weight_grams=weight_grams, track_url=track_url
+        )
+    return True

@@ -1,0 +1,262 @@
+"""What shipping an order would cost, courier beside courier.
+
+Load, call, record: the order and the accounts are read, the couriers are asked side by side without a transaction
+open, and the priced options are stored as a quote a booking can name.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.couriers.contract import Parcel, Payment, ServiceOffer
+from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel.errors import Invalid, ShipcrowdError
+from shipcrowd.kernel.outbound import OutsideFailure
+from shipcrowd.locations import service as locations
+from shipcrowd.locations.service import PlaceDetails
+from shipcrowd.orders import service as orders
+from shipcrowd.orders.models import Order
+from shipcrowd.ratecards import service as ratecards
+from shipcrowd.ratecards.quoting import Quote as Price
+from shipcrowd.ratecards.schemas import PricedOffer
+from shipcrowd.shipping.accounts import NO_ACCOUNT, Account, accounts, opened
+from shipcrowd.shipping.models import Quote
+
+log = structlog.get_logger(__name__)
+
+GOOD_FOR = timedelta(minutes=30)
+ASK_SECONDS = 12.0
+
+
+class NotMeasured(Invalid):
+    """The parcel's weight and size are needed; we never guess them."""
+
+
+class NoPickupPlace(Invalid):
+    """Add a pickup address first."""
+
+
+class NotServiceable(Invalid):
+    """No courier of yours delivers to this pincode."""
+
+
+class CouriersUnavailable(ShipcrowdError):
+    """No courier answers just now; try again in a few minutes."""
+
+    status = 503
+
+
+class NotBookable(Invalid):
+    """The order cannot be shipped as it stands."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """Grams and millimetres; what is None is taken from the order."""
+
+    weight_grams: int | None = None
+    length_mm: int | None = None
+    breadth_mm: int | None = None
+    height_mm: int | None = None
+
+
+class Option(BaseModel):
+    """One way to ship the parcel. `price_paise` includes tax; None with `reason` when it cannot be booked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account_company_id: UUID
+    account_id: UUID
+    courier: str
+    courier_name: str
+    service: str
+    name: str
+    carrier: str
+    mode: str
+    min_days: int | None
+    max_days: int | None
+    zone: str | None
+    price_paise: int | None
+    price: Price | None
+    reason: str | None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Everything the couriers must be told, read in one transaction."""
+
+    order_id: UUID
+    place: PlaceDetails
+    parcel: Parcel
+    accounts: Sequence[Account]
+
+
+def measured(order: Order, package: Package) -> Package:
+    """The parcel's weight and size: as given, else the order's. Raises NotMeasured naming what is missing."""
+    found = {
+        name: getattr(package, name) or getattr(order, name)
+        for name in ("weight_grams", "length_mm", "breadth_mm", "height_mm")
+    }
+    missing = [name for name, value in found.items() if not value]
+    if missing:
+        raise NotMeasured(
+            f"order {order.number} has no {', '.join(name.split('_')[0] for name in missing)}; enter it, for couriers "
+            "charge by what they weigh and measure",
+            field=missing[0],
+        )
+    return Package(**found)
+
+
+def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
+    assert package.weight_grams and package.length_mm and package.breadth_mm and package.height_mm
+    return Parcel(
+        from_pincode=from_pincode,
+        to_pincode=order.pincode,
+        weight_grams=package.weight_grams,
+        length_mm=package.length_mm,
+        breadth_mm=package.breadth_mm,
+        height_mm=package.height_mm,
+        payment=Payment(order.payment),
+        declared_value=order.total_paise,
+        to_collect=order.to_collect_paise,
+    )
+
+
+async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None, package: Package) -> Ask:
+    """Raises NotBookable, NotMeasured, NoPickupPlace."""
+    if problems := orders.why_not_bookable(order):
+        field, words = next(iter(problems.items()))
+        raise NotBookable("; ".join(problems.values()), field=field, problems=problems, reason=words)
+    place = await locations.pickup_place(session, place_id)
+    if place is None:
+        raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
+    whole = measured(order, package)
+    usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
+    return Ask(order.id, place, parcel_of(order, whole, place.address.pincode), usable)
+
+
+async def ask_all(asked: Ask) -> list[tuple[Account, Sequence[ServiceOffer] | OutsideFailure]]:
+    """Ask every account at once; one that fails or is too slow does not keep the others back."""
+
+    async def one(account: Account) -> tuple[Account, Sequence[ServiceOffer] | OutsideFailure]:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                courier = await opened(account.vendor.slug, account.company_id, account.id)
+                return account, await courier.offers(asked.parcel)
+        except TimeoutError:
+            return account, OutsideFailure(f"{account.vendor.name} did not answer in time")
+        except OutsideFailure as failure:
+            log.warning("courier gave no offers", courier=account.vendor.slug, error=str(failure))
+            return account, failure
+
+    return list(await asyncio.gather(*(one(account) for account in asked.accounts)))
+
+
+async def quote(
+    company_id: UUID, order_id: UUID, *, place_id: UUID | None = None, package: Package | None = None
+) -> Quote:
+    """Quote an order with every courier account of the company; the stored quote.
+
+    Raises NotBookable, NotMeasured, NoPickupPlace, NotServiceable, CouriersUnavailable, orders.OrderNotFound.
+    """
+    async with tenancy.acting_for(company_id) as session:
+        order = await orders.got(session, order_id)
+        asked = await prepare(session, order, place_id=place_id, package=package or Package())
+    answers = await ask_all(asked)
+    async with tenancy.acting_for(company_id) as session:
+        options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
+        if not any(option.price_paise is not None for option in options):
+            if any(isinstance(answer, OutsideFailure) for _, answer in answers) or not answers:
+                raise CouriersUnavailable("; ".join(str(a) for _, a in answers) or "connect a courier account first")
+            raise NotServiceable(
+                f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}",
+                field="pincode",
+            )
+        made = Quote(
+            company_id=company_id,
+            order_id=order_id,
+            place_id=asked.place.id,
+            weight_grams=asked.parcel.weight_grams,
+            length_mm=asked.parcel.length_mm,
+            breadth_mm=asked.parcel.breadth_mm,
+            height_mm=asked.parcel.height_mm,
+            options=[option.model_dump(mode="json") for option in tagged(options)],
+            expires_at=clock.now() + GOOD_FOR,
+        )
+        session.add(made)
+    return made
+
+
+async def _priced(
+    session: AsyncSession,
+    company_id: UUID,
+    asked: Ask,
+    account: Account,
+    answer: Sequence[ServiceOffer] | OutsideFailure,
+) -> list[Option]:
+    if isinstance(answer, OutsideFailure):
+        return []
+    if not account.vendor.carries_charge:
+        return [_option(account, PricedOffer(offer), free=True) for offer in answer]
+    priced = await ratecards.price(
+        session,
+        company_id=company_id,
+        courier=account.vendor.slug,
+        offers=answer,
+        parcel=asked.parcel,
+        on=clock.today(),
+    )
+    return [_option(account, offer) for offer in priced]
+
+
+def _option(account: Account, priced: PricedOffer, *, free: bool = False) -> Option:
+    offer = priced.offer
+    return Option(
+        account_company_id=account.company_id,
+        account_id=account.id,
+        courier=account.vendor.slug,
+        courier_name=account.vendor.name,
+        service=offer.service,
+        name=offer.name,
+        carrier=offer.carrier,
+        mode=offer.mode,
+        min_days=offer.min_days,
+        max_days=offer.max_days,
+        zone=priced.quote.zone if priced.quote else offer.zone,
+        price_paise=0 if free else (priced.price.paise if priced.price is not None else None),
+        price=priced.quote,
+        reason=priced.reason,
+    )
+
+
+def tagged(options: Sequence[Option]) -> list[Option]:
+    """Cheapest first, unbookable last, with the cheapest and the fastest named. Pure."""
+    ranked = sorted(options, key=lambda o: (o.price_paise is None, o.price_paise or 0, o.max_days or 99, o.name))
+    bookable = [option for option in ranked if option.price_paise is not None]
+    fastest = min((o.max_days for o in bookable if o.max_days is not None), default=None)
+    return [
+        option.model_copy(
+            update={
+                "tags": tuple(
+                    tag
+                    for tag, has in (
+                        ("cheapest", bool(bookable) and option is bookable[0]),
+                        ("fastest", fastest is not None and option in bookable and option.max_days == fastest),
+                    )
+                    if has
+                )
+            }
+        )
+        for option in ranked
+    ]
+
+
+def options_of(made: Quote) -> list[Option]:
+    return [Option.model_validate(option) for option in made.options]

@@ -1,0 +1,62 @@
+"""Balances and statement lines, as they come out, and funding as it goes in."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shipcrowd.kernel.money import Money
+from shipcrowd.ledger.chart import AccountCode, MovementCode, meaning
+from shipcrowd.ledger.schemas import StatementLine
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class WalletBalance(Frozen):
+    """`available` can be spent now; `held` is set aside for bookings that are under way."""
+
+    available: Money
+    held: Money
+
+
+class BalanceOut(Frozen):
+    available_paise: Money
+    held_paise: Money
+
+
+class TransactionOut(Frozen):
+    """One line of the wallet's statement. `amount_paise` is below zero for money that left; `balance_paise` is what
+    could be spent afterwards; `other` is the account at the other end."""
+
+    id: UUID
+    at: datetime
+    code: MovementCode
+    text: str
+    reference: str
+    amount_paise: Money
+    balance_paise: Money
+    other: AccountCode
+    note: str
+
+    @classmethod
+    def of(cls, line: StatementLine) -> "TransactionOut":
+        return cls(
+            id=line.id,
+            at=line.at,
+            code=line.code,
+            text=meaning(line.code),
+            reference=line.reference,
+            amount_paise=line.amount,
+            balance_paise=line.balance,
+            other=line.other,
+            note=line.note,
+        )
+
+
+class FundWallet(Frozen):
+    """A credit by hand, up to ₹10,00,000."""
+
+    amount_paise: int = Field(gt=0, le=10_00_000_00)
+    note: str = Field(default="", max_length=200)

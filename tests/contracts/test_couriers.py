@@ -1,0 +1,299 @@
+"""What every courier owes us, asked of each vendor in turn against a small far side of its own.
+
+A new courier joins by one entry in `CASES`: how to open it, a service it books, and what its far side answers.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from shipcrowd.couriers import contract
+from shipcrowd.couriers.contract import (
+    BookingLine,
+    BookingRequest,
+    Courier,
+    CourierAccount,
+    CourierVendor,
+    Flow,
+    Parcel,
+    Payment,
+    PickupPoint,
+)
+from shipcrowd.integrations import manual, velocity
+from shipcrowd.integrations.velocity import webhooks as velocity_webhooks
+from shipcrowd.kernel import clock
+from shipcrowd.kernel.errors import Unauthenticated
+from shipcrowd.kernel.money import Money
+from shipcrowd.kernel.outbound import Http, Limits, Malformed, OutsideFailure
+from shipcrowd.pincodes.address import Address
+
+ABILITIES = {
+    name: getattr(contract, name)
+    for name in (
+        "BooksReturns",
+        "RegistersPickupPoints",
+        "RequestsPickup",
+        "FetchesLabels",
+        "Reattempts",
+        "ReportsTotals",
+        "TestsConnection",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One vendor under the suite. `far_side` answers its HTTP calls; `sign` makes the headers of its webhooks."""
+
+    vendor: CourierVendor
+    credentials: BaseModel
+    service: str
+    abilities: frozenset[str]
+    far_side: Callable[[httpx2.Request], httpx2.Response]
+    known_awb: str | None  # one that its far side tracks
+    sign: Callable[[str, str, bytes, datetime], dict[str, str]] | None = None
+    webhook: tuple[str, Any] | None = None
+
+    def open(self, far_side: Callable[[httpx2.Request], httpx2.Response] | None = None) -> Courier:
+        transport = httpx2.MockTransport(far_side or self.far_side)
+        http = Http(self.vendor.slug, transport=transport, limits=Limits(tries=1))
+        return self.vendor.open(CourierAccount(key=f"{self.vendor.slug}:1", credentials=self.credentials, http=http))
+
+
+def velocity_far_side(request: httpx2.Request) -> httpx2.Response:
+    asked = json.loads(request.content) if request.content else {}
+    path = request.url.path.rsplit("/", 1)[-1]
+    if path == "auth-token":
+        return httpx2.Response(200, json={"token": "t", "expires_at": "2099-01-01T00:00:00"})
+    if path == "serviceability":
+        listed = [{"carrier_id": "CARR5H4WQY3PM", "carrier_name": "Ekart"}] if asked["to"] != "744301" else []
+        return httpx2.Response(
+            200, json={"status": "SUCCESS", "result": {"serviceability_results": listed, "zone": "zone_d"}}
+        )
+    if path in ("forward-order-orchestration", "reverse-order-orchestration"):
+        awb = f"AWB{sum(asked['order_id'].encode()):06}"
+        payload = {"order_created": 1, "awb_generated": 1, "awb_code": awb, "courier_name": "Ekart Standard"}
+        return httpx2.Response(200, json={"status": 1, "payload": payload})
+    if path == "cancel-order":
+        return httpx2.Response(200, json={"message": "In progress"})
+    if path == "order-tracking":
+        activities = [
+            {"date": "2026-11-25 09:40:00", "activity": "OFD", "location": "Pune"},
+            {"date": "2026-11-24 06:00:00", "activity": "IN TRANSIT", "location": "Bengaluru"},
+        ]
+        data = {"shipment_status": "OFD", "shipment_track": [], "shipment_track_activities": activities}
+        result = {awb: {"error": "not found"} for awb in asked["awbs"]}
+        return httpx2.Response(200, json={"result": result | {"EK0000001": {"tracking_data": data}}})
+    return httpx2.Response(404, json={"message": "no such path"})
+
+
+def nobody_there(request: httpx2.Request) -> httpx2.Response:
+    raise AssertionError(f"this courier calls nobody, yet it called {request.url}")
+
+
+CASES = (
+    Case(
+        vendor=velocity.vendor,
+        credentials=velocity.VelocityCredentials(
+            username="9800000001",
+            password=SecretStr("x"),
+            token=SecretStr("t"),
+            token_expires_at=datetime(2099, 1, 1, tzinfo=UTC),
+        ),
+        service="CARR5H4WQY3PM",
+        abilities=frozenset(
+            {"BooksReturns", "RegistersPickupPoints", "FetchesLabels", "ReportsTotals", "TestsConnection"}
+        ),
+        far_side=velocity_far_side,
+        known_awb="EK0000001",
+        sign=velocity_webhooks.sign,
+        webhook=("SHIPMENT_STATUS_UPDATE", {"awb": "EK0000001", "status": "OFD", "updated_at": "2026-11-25 09:40:00"}),
+    ),
+    Case(
+        vendor=manual.vendor,
+        credentials=manual.ManualCredentials(),
+        service=manual.typed("Delhivery", "DL-778812"),
+        abilities=frozenset(),
+        far_side=nobody_there,
+        known_awb=None,
+    ),
+)
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.vendor.slug)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture
+def request_for(case: Case) -> BookingRequest:
+    here = PickupPoint(
+        reference="loc-1",
+        name="Peenya Godown",
+        contact="Ravi Kulkarni",
+        address=address("Ravi Kulkarni", "Peenya", "Bengaluru", "Karnataka", "560058"),
+        registered_as="PLACE-1",
+    )
+    return BookingRequest(
+        reference="01939d2e-7c1a-7000-8000-00000000a001",
+        order_number="SONA-1041",
+        ordered_at=datetime(2026, 11, 20, 4, 5, tzinfo=UTC),
+        service=case.service,
+        flow=Flow.forward,
+        payment=Payment.cod,
+        to_collect=Money.rupees("899"),
+        declared_value=Money.rupees("899"),
+        ship_from=here,
+        return_to=here,
+        ship_to=address("Anjali Deshmukh", "Karve Road", "Pune", "Maharashtra", "411004"),
+        lines=(BookingLine(name="Cotton kurta", sku="KRT-M", units=1, unit_price=Money.rupees("899")),),
+        weight_grams=450,
+        length_mm=300,
+        breadth_mm=200,
+        height_mm=40,
+    )
+
+
+def address(name: str, street: str, city: str, state: str, pincode: str) -> Address:
+    return Address(name=name, phone="9845011223", line1=street, city=city, state=state, pincode=pincode)
+
+
+def parcel(to_pincode: str = "411004") -> Parcel:
+    return Parcel("560058", to_pincode, 450, 300, 200, 40, Payment.cod, Money.rupees("899"), Money.rupees("899"))
+
+
+def test_the_declaration_is_complete(case):
+    vendor = case.vendor
+    assert vendor.slug.isidentifier()
+    assert vendor.slug == vendor.slug.lower()
+    assert vendor.name
+    assert vendor.tracking_batch > 0
+    assert vendor.cancel_batch > 0
+    assert all(calls > 0 and seconds > 0 for calls, seconds in vendor.paces.values())
+
+
+def test_what_is_secret_is_typed_as_a_secret(case):
+    hushed = ("password", "secret", "token", "key")
+    for name, field in case.vendor.credentials.model_fields.items():
+        if any(word in name for word in hushed) and "expires" not in name:
+            assert "SecretStr" in str(field.annotation), name
+
+
+def test_it_is_a_courier_with_just_the_abilities_it_is_known_for(case):
+    opened = case.open()
+    assert isinstance(opened, Courier)
+    assert {name for name, ability in ABILITIES.items() if isinstance(opened, ability)} == case.abilities
+
+
+async def test_offers_name_a_service_and_who_carries(case):
+    offers = await case.open().offers(parcel())
+    assert offers
+    assert all(offer.service and offer.name and offer.carrier for offer in offers)
+    assert len({offer.service for offer in offers}) == len(offers)
+
+
+async def test_booking_yields_an_awb_and_the_carrier_and_the_same_again(case, request_for):
+    courier = case.open()
+    booking = await courier.book(request_for)
+    assert booking.awb
+    assert booking.carrier
+    assert (await courier.book(request_for)).awb == booking.awb
+
+
+async def test_a_return_yields_an_awb_where_returns_are_booked(case, request_for):
+    courier = case.open()
+    if not isinstance(courier, contract.BooksReturns):
+        pytest.skip(f"{case.vendor.name} books no returns")
+    booking = await courier.book_return(
+        replace(request_for, flow=Flow.reverse, payment=Payment.prepaid, to_collect=Money.zero)
+    )
+    assert booking.awb
+
+
+async def test_cancelling_answers_for_each_awb_in_order(case):
+    awbs = [f"EK{n:07}" for n in range(case.vendor.cancel_batch + 3)]
+    results = await case.open().cancel(awbs)
+    assert [result.awb for result in results] == awbs
+
+
+async def test_nothing_asked_is_nothing_answered(case):
+    courier = case.open(nobody_there)
+    assert list(await courier.cancel([])) == []
+    assert dict(await courier.scans([])) == {}
+
+
+async def test_histories_are_of_what_was_asked_aware_and_oldest_first(case):
+    asked = [case.known_awb or "EK0000001", "EK0000404"]
+    replies = await case.open().scans(asked)
+    assert set(replies) <= set(asked)
+    for awb, reply in replies.items():
+        assert reply.awb == awb
+        assert bool(reply.scans) != bool(reply.error)
+        assert all(scan.at.tzinfo for scan in reply.scans)
+        assert [scan.at for scan in reply.scans] == sorted(scan.at for scan in reply.scans)
+    if case.known_awb:
+        assert replies[case.known_awb].scans
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(503, content=b"<html>down</html>"),
+        httpx2.Response(200, content=b"<html>hello</html>"),
+        httpx2.Response(401, json={"error": "no"}),
+        httpx2.Response(422, json={"message": "no"}),
+        httpx2.ReadTimeout("slow"),
+        httpx2.ConnectError("away"),
+    ],
+    ids=["503", "html", "401", "422", "timeout", "unreachable"],
+)
+async def test_whatever_happens_outside_is_one_of_the_four_failures(case, request_for, answer):
+    def broken(request: httpx2.Request) -> httpx2.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    if case.far_side is nobody_there:
+        pytest.skip(f"{case.vendor.name} calls nobody")
+    courier = case.open(broken)
+    with pytest.raises(OutsideFailure):
+        await courier.book(request_for)
+    with pytest.raises(OutsideFailure):
+        await courier.offers(parcel())
+
+
+async def test_a_lane_that_is_not_served_has_no_offers(case):
+    if case.far_side is nobody_there:
+        pytest.skip(f"{case.vendor.name} does not know lanes")
+    assert list(await case.open().offers(parcel("744301"))) == []
+
+
+def test_a_webhook_is_let_in_signed_and_read_and_refused_forged_or_stale(case):
+    hooks = case.vendor.webhooks
+    if hooks is None or case.sign is None or case.webhook is None:
+        pytest.skip(f"{case.vendor.name} sends no webhooks")
+    topic, said = case.webhook
+    body, now = json.dumps(said).encode(), clock.now()
+    headers = case.sign("hush", topic, body, now)
+
+    hooks.verify("hush", headers, body, now)
+    for secret, signed, at in (
+        ("other", body, now),
+        ("hush", body + b" ", now),
+        ("hush", body, now + timedelta(hours=1)),
+    ):
+        with pytest.raises(Unauthenticated):
+            hooks.verify(secret, headers, signed, at)
+    assert hooks.topic(headers, body) == topic
+    assert hooks.delivery_id(headers, body) == hooks.delivery_id(headers, body)
+    (event,) = hooks.read(topic, body)
+    assert event.awb == said["awb"]
+    assert event.scans
+    with pytest.raises(Malformed):
+        hooks.read(topic, b"not json")
