@@ -24,6 +24,7 @@ from shipcrowd.kernel import clock, crypto, tenancy
 from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.outbound import Disconnected
 
 __all__ = [
     "ConnectedElsewhere",
@@ -87,10 +88,11 @@ async def list_connections(
     return (await session.execute(query)).scalars().all()
 
 
-def credentials(connection: Connection, model: type[M]) -> M | None:
-    """The account's credentials; None when they were forgotten after it was closed. Raises CannotDecrypt."""
+def credentials(connection: Connection, model: type[M]) -> M:
+    """The account's credentials, as stored. Raises Disconnected when they were forgotten after it was closed,
+    CannotDecrypt and CredentialsDoNotFit."""
     if connection.credentials is None:
-        return None
+        raise Disconnected("The account was closed; connect it again.")
     return sealing.unseal(connection.credentials, model, connection.company_id, connection.id)
 
 

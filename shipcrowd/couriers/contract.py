@@ -296,6 +296,9 @@ class CourierAccount:
     http: Http
     remember: Callable[[BaseModel], Awaitable[None]] | None = None
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    pace: Callable[[str], Awaitable[None]] | None = None
+    """`await pace(operation)` waits for its turn in the account's shared bucket (see `CourierVendor.paces`), before
+    anything of the operation was sent: in a job, a long wait puts the job back."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,16 @@ async def register(
     return Registered(company_id, user_id)
 
 
+async def ensure_platform(session: AsyncSession) -> None:
+    """Make the platform's own company, once. The session acts for it."""
+    company_id = company_of(session)
+    await session.execute(
+        insert(Company)
+        .values(company_id=company_id, id=company_id, name="ShipCrowd", settings={}, created_at=clock.now())
+        .on_conflict_do_nothing()
+    )
+
+
 async def company(session: AsyncSession) -> Company:
     """The session's own company. Raises NoSuchCompanyRow."""
     company_id = company_of(session)

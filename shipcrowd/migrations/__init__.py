@@ -6,9 +6,12 @@ from urllib.parse import unquote, urlsplit
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from shipcrowd.identity import service as identity
 from shipcrowd.kernel import db, schema, tenancy
+from shipcrowd.pincodes import service as pincodes
+from shipcrowd.ratecards import defaults as rate_card_defaults
 
 
 def _config() -> Config:
@@ -31,8 +34,19 @@ async def upgrade(owner_url: str, app_url: str | None = None) -> None:
                 literal = (await connection.execute(text("SELECT quote_literal(:p)"), {"p": password})).scalar_one()
                 await connection.execute(text(f"ALTER ROLE {tenancy.APP_ROLE} PASSWORD {literal}".replace(":", r"\:")))
             await connection.run_sync(_upgrade)
+            await _reference_data(connection)
     finally:
         await engine.dispose()
+
+
+async def _reference_data(connection: AsyncConnection) -> None:
+    """What every installation starts with: the pincodes, the platform's own company, its default rate cards."""
+    async with AsyncSession(bind=connection, expire_on_commit=False) as session:
+        session.info["company_id"] = tenancy.PLATFORM_COMPANY
+        await pincodes.load(await db.driver(session))
+        await identity.ensure_platform(session)
+        await rate_card_defaults.seed_defaults(session)
+        await session.flush()
 
 
 def _password(app_url: str | None) -> str | None:

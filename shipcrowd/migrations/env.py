@@ -3,7 +3,7 @@
 from alembic import context
 
 from shipcrowd.kernel.db import Base
-from shipcrowd.wiring import import_tables
+from shipcrowd.migrations.tables import import_tables
 
 import_tables()
 connection = context.config.attributes["connection"]

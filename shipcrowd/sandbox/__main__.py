@@ -12,7 +12,9 @@ def main() -> None:
     """Serve until stopped. Binds the loopback address only."""
     parser = argparse.ArgumentParser(prog="python -m shipcrowd.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8100)
-    parser.add_argument("--seed", type=int, default=1, help="what is drawn by chance is drawn the same with the same seed")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="what is drawn by chance is drawn the same with the same seed"
+    )
     parser.add_argument("--shop", action="append", default=[], metavar="DOMAIN", help="create this shop at the start")
     chosen = parser.parse_args()
     desk = Desk(seed=chosen.seed)

@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -101,7 +100,9 @@ class Desk:
         """
         parts = urlsplit(authorize_url)
         query = dict(parse_qsl(parts.query))
-        host = next((one for one in (parts.hostname or "", parts.path.split("/")[1]) if one in self.shopify.shops), None)
+        host = next(
+            (one for one in (parts.hostname or "", parts.path.split("/")[1]) if one in self.shopify.shops), None
+        )
         app = self.shopify.apps.get(query.get("client_id", ""))
         if host is None or app is None:
             raise Unknown("no such shop or app")
@@ -305,17 +306,15 @@ class Desk:
         self.faults.clear()
 
     def set_knobs(self, knobs: Knobs) -> None:
-        """Change what is given. The Shopify index lag applies to every shop there is."""
-        letters, shops, courier = self.postman.knobs, self.shopify.knobs, self.velocity.knobs
+        """Change what is given; the rest stays as it is."""
+        owners: dict[str, object] = {
+            "letters": self.postman.knobs,
+            "shopify": self.shopify.knobs,
+            "velocity": self.velocity.knobs,
+        }
         for name, value in knobs.model_dump(exclude_none=True).items():
             owner, attribute = KNOB_OWNERS[name]
-            target = {"letters": letters, "shopify": shops, "velocity": courier}.get(owner)
-            setting = frozenset(value) if name in KNOB_SETS else value
-            if target is not None:
-                setattr(target, attribute, setting)
-        if knobs.index_lag_seconds is not None:
-            for shop in self.shopify.shops.values():
-                shop.index_lag = views.seconds(knobs.index_lag_seconds)
+            setattr(owners[owner], attribute, frozenset(value) if name in KNOB_SETS else value)
         if knobs.bucket_size is not None or knobs.restore_rate is not None:
             for shop in self.shopify.shops.values():
                 shop.buckets.clear()
@@ -385,17 +384,7 @@ KNOB_OWNERS: dict[str, tuple[str, str]] = {
     **{name: ("letters", name) for name in ("duplicate", "reorder", "lose", "delay_seconds")},
     "webhook_timeout_seconds": ("letters", "timeout_seconds"),
     "webhook_retry_seconds": ("letters", "retry_seconds"),
-    "index_lag_seconds": ("shops", "index_lag"),
-    **{
-        name: ("shopify", name)
-        for name in ShopifyKnobs.__dataclass_fields__
-        if name in Knobs.model_fields
-    },
-    **{
-        name: ("velocity", name)
-        for name in VelocityKnobs.__dataclass_fields__
-        if name in Knobs.model_fields
-    },
+    **{name: ("shopify", name) for name in ShopifyKnobs.__dataclass_fields__ if name in Knobs.model_fields},
+    **{name: ("velocity", name) for name in VelocityKnobs.__dataclass_fields__ if name in Knobs.model_fields},
 }
 """Knob → whose it is, and its name there. A test holds this to every field of `Knobs`."""
-

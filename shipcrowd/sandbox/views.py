@@ -1,7 +1,6 @@
 """What stands behind the stand-ins, in the desk's words."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 from shipcrowd.sandbox.faults import Fault
@@ -24,10 +23,6 @@ from shipcrowd.sandbox.velocity.state import Parcel
 
 T = TypeVar("T")
 Act = Callable[[], T]
-
-
-def seconds(count: float) -> timedelta:
-    return timedelta(seconds=count)
 
 
 def shop(it: Shop) -> ShopView:
@@ -126,6 +121,4 @@ def letter(it: Letter) -> LetterView:
 
 
 def fault(it: Fault) -> FaultView:
-    return FaultView(
-        vendor=it.vendor, operation=it.operation, kind=it.kind, times=it.times, probability=it.probability
-    )
+    return FaultView(vendor=it.vendor, operation=it.operation, kind=it.kind, times=it.times, probability=it.probability)

@@ -16,7 +16,7 @@ from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Kind, Status
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
-from shipcrowd.kernel import outbound, tenancy
+from shipcrowd.kernel import outbound, pace, tenancy
 from shipcrowd.kernel.errors import NotFound
 
 NO_ACCOUNT = UUID(int=0)
@@ -90,6 +90,12 @@ async def opened(courier: str, company_id: UUID, account_id: UUID) -> Courier:
     async def remember(changed: BaseModel) -> None:
         await connections.remember(company_id, account_id, changed)
 
+    async def turn(operation: str) -> None:
+        if (allowed := vendor.paces.get(operation)) is not None:
+            calls, seconds = allowed
+            bucket = f"{courier}:{account_id}:{operation}"
+            await pace.turn(bucket, capacity=calls, refill_per_second=calls / seconds)
+
     return vendor.open(
-        CourierAccount(f"{courier}:{account_id}", credentials, outbound.http(courier), remember, settings)
+        CourierAccount(f"{courier}:{account_id}", credentials, outbound.http(courier), remember, settings, turn)
     )

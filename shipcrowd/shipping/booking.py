@@ -34,12 +34,12 @@ from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
 from shipcrowd.locations import service as locations
-from shipcrowd.locations.service import PlaceDetails
+from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order, OrderLine
 from shipcrowd.pincodes.address import Address
-from shipcrowd.shipping import quoting, settling
+from shipcrowd.shipping import places, quoting, settling
 from shipcrowd.shipping.accounts import NO_ACCOUNT
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
 from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
@@ -118,14 +118,14 @@ async def book_by_hand(
     session: AsyncSession,
     order_id: UUID,
     *,
-    service: str,
     carrier: str,
+    awb: str,
     package: Package,
     place_id: UUID | None,
     units: Mapping[UUID, int] | None = None,
     actor: str,
 ) -> Shipment:
-    """Record a parcel booked elsewhere, whose AWB the seller types (`service` as the manual courier reads it)."""
+    """Record a parcel booked elsewhere, whose carrier and AWB the seller types. Nothing is charged."""
     order = await orders.locked(session, order_id)
     asked = await quoting.prepare(session, order, place_id=place_id, package=package)
     option = Option(
@@ -133,7 +133,7 @@ async def book_by_hand(
         account_id=NO_ACCOUNT,
         courier="manual",
         courier_name="Manual",
-        service=service,
+        service=f"{carrier}|{awb.upper()}",  # as the manual courier reads it
         name=carrier,
         carrier=carrier,
         mode=Mode.surface,
@@ -188,7 +188,7 @@ async def _open(
         breadth_mm=package.breadth_mm,
         height_mm=package.height_mm,
         place_id=place_id,
-        return_place_id=await locations.return_place_id(session, place_id),
+        return_place_id=await places.return_id(session, place_id),
         pii=b"",
         city=order.city,
         province=order.province,
@@ -276,8 +276,8 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
         await unconfirm(session, order, shipment, because="we stopped while asking the courier")
         return None
     shipment.attempted_at = clock.now()
-    origin = await locations.details(session, shipment.place_id, shipment.account_id)
-    back = await locations.details(session, shipment.return_place_id, shipment.account_id)
+    origin = await locations.get(session, shipment.place_id, account_id=shipment.account_id)
+    back = await locations.get(session, shipment.return_place_id, account_id=shipment.account_id)
     lines = {line.id: line for line in await orders.lines_of(session, order.id)}
     units = await settling.units_of(session, shipment.id)
     return ToBook(

@@ -7,21 +7,25 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Courier, RegistersPickupPoints
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.errors import ShipcrowdError
 from shipcrowd.kernel.inbox import Outcome
-from shipcrowd.kernel.jobs import Later, job, on
+from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.locations import service as locations
+from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.shipping import booking, bulk, cancelling, labels, news, quoting
 from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, opened
 from shipcrowd.shipping.booking import ToBook
 from shipcrowd.shipping.models import Shipment
 
 log = structlog.get_logger(__name__)
+
+MAY_STILL_BE_BOOKING = timedelta(minutes=5)
 
 SWEEP = 2000
 """Parcels one sweep looks after; the next sweep takes the rest."""
@@ -89,16 +93,14 @@ async def _courier_never_answered(company_id: UUID, shipment_id: UUID) -> None:
         )
 
 
-async def _register(
-    company_id: UUID, courier: Courier, prepared: ToBook, missing: Sequence[locations.PlaceDetails]
-) -> None:
+async def _register(company_id: UUID, courier: Courier, prepared: ToBook, missing: Sequence[PlaceDetails]) -> None:
     assert isinstance(courier, RegistersPickupPoints)
     for place in missing:
         await register_at(company_id, courier, prepared.courier, prepared.account_id, place)
 
 
 async def register_at(
-    company_id: UUID, courier: RegistersPickupPoints, slug: str, account_id: UUID, place: locations.PlaceDetails
+    company_id: UUID, courier: RegistersPickupPoints, slug: str, account_id: UUID, place: PlaceDetails
 ) -> str:
     """Make a place known to a courier and record its id there, or the courier's reason. Raises what it raises."""
     try:
@@ -106,12 +108,12 @@ async def register_at(
     except Refused as refusal:
         async with tenancy.acting_for(company_id) as session:
             await locations.record_registration(
-                session, place.id, account_id=account_id, courier=slug, error=refusal.message
+                session, place.id, account_id=account_id, courier=slug, version=place.version, error=refusal.message
             )
         raise Refused(refusal.code, f"the pickup address was not accepted: {refusal.message}") from refusal
     async with tenancy.acting_for(company_id) as session:
         await locations.record_registration(
-            session, place.id, account_id=account_id, courier=slug, registered_as=registered_as
+            session, place.id, account_id=account_id, courier=slug, version=place.version, registered_as=registered_as
         )
     return registered_as
 
@@ -127,14 +129,14 @@ async def register_place(company_id: UUID, place_id: UUID) -> None:
     """Make a new or changed place known to every courier account that wants to know."""
     async with tenancy.acting_for(company_id) as session:
         usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
-        places = {account.id: await locations.details(session, place_id, account.id) for account in usable}
+        known = {account.id: await locations.get(session, place_id, account_id=account.id) for account in usable}
     for account in usable:
-        if places[account.id].registered_as is not None:
+        if known[account.id].registered_as is not None:
             continue
         courier = await opened(account.vendor.slug, account.company_id, account.id)
         if isinstance(courier, RegistersPickupPoints):
             try:
-                await register_at(company_id, courier, account.vendor.slug, account.id, places[account.id])
+                await register_at(company_id, courier, account.vendor.slug, account.id, known[account.id])
             except (Refused, Disconnected) as failure:
                 log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
 
@@ -170,6 +172,14 @@ async def ship_order(company_id: UUID, run_id: UUID, order_id: UUID) -> None:
             await bulk.refused(session, run_id, order_id, code=error.code(), message=error.detail or error.title())
 
 
+async def enqueue_run(session: AsyncSession, run_id: UUID, order_ids: Sequence[UUID]) -> None:
+    """Enqueue `ship_order` for each order of a run, in one statement."""
+    company_id = tenancy.company_of(session)
+    wanted = dict.fromkeys(order_ids)
+    payloads = [{"company_id": company_id, "run_id": run_id, "order_id": order_id} for order_id in wanted]
+    await enqueue_many(session, ship_order, payloads)
+
+
 @ship_order.exhausted
 async def _never_quoted(company_id: UUID, run_id: UUID, order_id: UUID) -> None:
     async with tenancy.acting_for(company_id) as session:
@@ -203,6 +213,19 @@ async def sweep_tracking() -> None:
                 await track.with_(key=f"{account_id}:{batch[0]}:{batch[-1]}").enqueue(
                     session, courier=courier, account_company_id=owner, account_id=account_id, awbs=tuple(batch)
                 )
+
+
+async def track_one(session: AsyncSession, shipment: Shipment) -> None:
+    """Look at one parcel's tracking now; nothing for one without an AWB."""
+    if shipment.awb is None or not vendors.vendor(shipment.courier).tracked:
+        return
+    await track.with_(key=f"{shipment.account_id}:{shipment.awb}", priority=5).enqueue(
+        session,
+        courier=shipment.courier,
+        account_company_id=shipment.account_company_id,
+        account_id=shipment.account_id,
+        awbs=(shipment.awb,),
+    )
 
 
 @job(retry=on(Unavailable, times=4, first=20), seconds=120)
@@ -282,6 +305,9 @@ async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
     async with tenancy.acting_for(company_id) as session:
         again = await inbox.waiting(session, delivery_id)
         if again is not None:
+            if not all(known) and clock.now() - again.received_at < MAY_STILL_BE_BOOKING:
+                # The courier may be quicker with its news than with its answer to our booking.
+                raise Later(timedelta(seconds=20))
             outcome = Outcome.handled if all(known) else Outcome.ignored
             inbox.settle(again, outcome, "" if all(known) else "no parcel of ours has this AWB")
 

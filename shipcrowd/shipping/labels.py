@@ -23,12 +23,11 @@ from shipcrowd.documents.render import labels_pdf_async, packing_slips_pdf_async
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import audit, clock, tenancy
 from shipcrowd.kernel.errors import Conflict, NotFound
-from shipcrowd.locations import service as locations
-from shipcrowd.locations.service import PlaceDetails
+from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders.models import OrderLine
 from shipcrowd.pincodes.address import Address
-from shipcrowd.shipping import settling
+from shipcrowd.shipping import places, settling
 from shipcrowd.shipping.accounts import opened
 from shipcrowd.shipping.booking import ShipmentNotFound, receiver
 from shipcrowd.shipping.models import Shipment, State
@@ -72,7 +71,7 @@ async def sheets(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Sh
         if shipment.awb is None or shipment.state == State.cancelled:
             raise NoLabelYet(f"{shipment.number} is {shipment.state}")
     seller = await identity.company(session)
-    places = await locations.many(session, {shipment.return_place_id for shipment in shipments})
+    homes = await places.many(session, {shipment.return_place_id for shipment in shipments})
     lines = await orders.lines_by_order(session, list({shipment.order_id for shipment in shipments}))
     units = await settling.units_of_many(session, shipment_ids)
     return [
@@ -82,7 +81,7 @@ async def sheets(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Sh
             shipment.label_key,
             label_data(
                 shipment,
-                places[shipment.return_place_id],
+                homes[shipment.return_place_id],
                 lines[shipment.order_id],
                 units[shipment.id],
                 seller.name,

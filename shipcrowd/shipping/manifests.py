@@ -13,7 +13,7 @@ from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, counters, pages, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.money import Money
-from shipcrowd.locations import service as locations
+from shipcrowd.shipping import places
 from shipcrowd.shipping.booking import ShipmentNotFound
 from shipcrowd.shipping.labels import party
 from shipcrowd.shipping.models import Manifest, Shipment, State
@@ -127,7 +127,7 @@ async def pdf(company_id: UUID, manifest_id: UUID) -> bytes:
         shipments = await shipments_of(session, manifest_id)
         if not shipments:
             raise ManifestEmpty
-        place = (await locations.many(session, {manifest.place_id}))[manifest.place_id]
+        place = (await places.many(session, {manifest.place_id}))[manifest.place_id]
         seller = await identity.company(session)
         data = ManifestData(
             number=manifest.number,

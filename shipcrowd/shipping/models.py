@@ -64,7 +64,9 @@ MOVES: dict[State, frozenset[State]] = {
     State.delivery_failed: frozenset(
         {State.in_transit, State.out_for_delivery, State.delivered, *_RETURNING, *_GONE_WRONG}
     ),
-    State.rto_initiated: frozenset({State.rto_in_transit, State.rto_out_for_delivery, State.rto_delivered, *_GONE_WRONG}),
+    State.rto_initiated: frozenset(
+        {State.rto_in_transit, State.rto_out_for_delivery, State.rto_delivered, *_GONE_WRONG}
+    ),
     State.rto_in_transit: frozenset({State.rto_out_for_delivery, State.rto_delivered, *_GONE_WRONG}),
     State.rto_out_for_delivery: frozenset({State.rto_in_transit, State.rto_delivered, *_GONE_WRONG}),
     State.delivered: frozenset(),

@@ -48,7 +48,7 @@ async def request(company_id: UUID, *, place_id: UUID, courier: str, on: date) -
         if waiting is None:
             raise NothingToPickUp
         account_company_id, account_id, parcels = waiting
-        place = await locations.details(session, place_id, account_id)
+        place = await locations.get(session, place_id, account_id=account_id)
     handle = await opened(courier, account_company_id, account_id)
     state, token, error = PickupState.with_booking, None, None
     if isinstance(handle, RequestsPickup):

@@ -15,16 +15,18 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers.contract import Parcel, Payment, ServiceOffer
+from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Invalid, ShipcrowdError
 from shipcrowd.kernel.outbound import OutsideFailure
-from shipcrowd.locations import service as locations
-from shipcrowd.locations.service import PlaceDetails
+from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
+from shipcrowd.pincodes.states import state_code
 from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
 from shipcrowd.ratecards.schemas import PricedOffer
+from shipcrowd.shipping import places
 from shipcrowd.shipping.accounts import NO_ACCOUNT, Account, accounts, opened
 from shipcrowd.shipping.models import Quote
 
@@ -115,14 +117,13 @@ def measured(order: Order, package: Package) -> Package:
 
 
 def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
-    assert package.weight_grams and package.length_mm and package.breadth_mm and package.height_mm
     return Parcel(
         from_pincode=from_pincode,
         to_pincode=order.pincode,
-        weight_grams=package.weight_grams,
-        length_mm=package.length_mm,
-        breadth_mm=package.breadth_mm,
-        height_mm=package.height_mm,
+        weight_grams=package.weight_grams or 0,
+        length_mm=package.length_mm or 0,
+        breadth_mm=package.breadth_mm or 0,
+        height_mm=package.height_mm or 0,
         payment=Payment(order.payment),
         declared_value=order.total_paise,
         to_collect=order.to_collect_paise,
@@ -134,7 +135,7 @@ async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None,
     if problems := orders.why_not_bookable(order):
         field, words = next(iter(problems.items()))
         raise NotBookable("; ".join(problems.values()), field=field, problems=problems, reason=words)
-    place = await locations.pickup_place(session, place_id)
+    place = await places.pickup(session, place_id)
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
     whole = measured(order, package)
@@ -205,6 +206,7 @@ async def _priced(
         return []
     if not account.vendor.carries_charge:
         return [_option(account, PricedOffer(offer), free=True) for offer in answer]
+    seller = await identity.company(session)
     priced = await ratecards.price(
         session,
         company_id=company_id,
@@ -212,6 +214,7 @@ async def _priced(
         offers=answer,
         parcel=asked.parcel,
         on=clock.today(),
+        place_of_supply=state_code(seller.state) if seller.state else None,
     )
     return [_option(account, offer) for offer in priced]
 

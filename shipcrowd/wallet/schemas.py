@@ -58,5 +58,5 @@ class TransactionOut(Frozen):
 class FundWallet(Frozen):
     """A credit by hand, up to ₹10,00,000."""
 
-    amount_paise: int = Field(gt=0, le=10_00_000_00)
+    amount_paise: int = Field(strict=True, gt=0, le=10_00_000_00)
     note: str = Field(default="", max_length=200)

@@ -123,7 +123,7 @@ class Pdf:
                 code.position.top_left.y * 72 / dpi,
                 (code.position.top_right.x - code.position.top_left.x) * 72 / dpi,
             )
-            for code in zxingcpp.read_barcodes(self.pixels(page, dpi))
+            for code in zxingcpp.read_barcodes(self.pixels(page, dpi), formats=zxingcpp.BarcodeFormat.Code128)
         ]
 
     def glyphs(self, page: int = 0) -> list[int]:

@@ -113,10 +113,13 @@ async def test_posting_nothing_asks_nothing(company: UUID):
 
 
 async def test_a_rolled_back_transaction_leaves_no_movement(company: UUID):
-    with pytest.raises(RuntimeError):
+    async def change_ones_mind():
         async with acting_for(company) as session:
             await service.post(session, [entry()])
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await change_ones_mind()
     assert await balances(company) == {}
 
 

@@ -20,4 +20,5 @@ vendor = CourierVendor(
     credentials=ManualCredentials,
     open=ManualCourier,
     carries_charge=False,
+    tracked=False,
 )

@@ -16,6 +16,7 @@ vendor = CourierVendor(
     credentials=VelocityCredentials,
     open=VelocityCourier,
     webhooks=VelocityWebhooks(),
+    shared=True,
     tracking_batch=TRACKING_BATCH,
     cancel_batch=CANCEL_BATCH,
     paces={

@@ -43,20 +43,24 @@ class Operation:
     read_seconds: float = 30.0
     repeatable: bool = False
     creates: bool = False
+    bucket: str | None = None
+    """Whose budget the call takes from. None for a second step: it must follow the first, not wait in a queue."""
 
 
 AUTH = Operation("auth", "/auth-token")
-WAREHOUSE = Operation("warehouse", "/warehouse", creates=True)
-SERVICEABILITY = Operation("serviceability", "/serviceability", read_seconds=8.0, repeatable=True)
-FORWARD = Operation("forward", "/forward-order-orchestration", creates=True)
-FORWARD_ORDER = Operation("forward_order", "/forward-order", creates=True)
+WAREHOUSE = Operation("warehouse", "/warehouse", creates=True, bucket="warehouse")
+SERVICEABILITY = Operation(
+    "serviceability", "/serviceability", read_seconds=8.0, repeatable=True, bucket="serviceability"
+)
+FORWARD = Operation("forward", "/forward-order-orchestration", creates=True, bucket="forward")
+FORWARD_ORDER = Operation("forward_order", "/forward-order", creates=True, bucket="forward")
 FORWARD_SHIPMENT = Operation("forward_shipment", "/forward-order-shipment", creates=True)
-REVERSE = Operation("reverse", "/reverse-order-orchestration", creates=True)
-REVERSE_ORDER = Operation("reverse_order", "/reverse-order", creates=True)
+REVERSE = Operation("reverse", "/reverse-order-orchestration", creates=True, bucket="reverse")
+REVERSE_ORDER = Operation("reverse_order", "/reverse-order", creates=True, bucket="reverse")
 REVERSE_SHIPMENT = Operation("reverse_shipment", "/reverse-order-shipment", creates=True)
-CANCEL = Operation("cancel", "/cancel-order")
-TRACK = Operation("track", "/order-tracking", repeatable=True)
-REPORTS = Operation("reports", "/reports", repeatable=True)
+CANCEL = Operation("cancel", "/cancel-order", bucket="cancel")
+TRACK = Operation("track", "/order-tracking", repeatable=True, bucket="track")
+REPORTS = Operation("reports", "/reports", repeatable=True, bucket="reports")
 UPDATE = Operation("update_order", "/order", method="PUT")
 
 FAILED = frozenset({"0", "false", "fail", "failed", "failure", "error"})
@@ -203,6 +207,8 @@ class VelocityClient:
     # -- one call ----------------------------------------------------------------------------------------------
 
     async def _call(self, operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
+        if operation.bucket is not None and self._account.pace is not None:
+            await self._account.pace(operation.bucket)
         token = await self._token()
         reply = await self._send(operation, body, token)
         if reply.status == 401:

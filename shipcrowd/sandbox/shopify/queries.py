@@ -170,7 +170,7 @@ def orders(source: object, info: Info, args: Args) -> Connection:
 
 def _as_indexed(asks: Call, order: Order) -> datetime | None:
     """The updated_at the search index knows by now; None when it has not seen the order yet."""
-    horizon = asks.now - asks.shop.index_lag
+    horizon = asks.now - timedelta(seconds=asks.world.knobs.index_lag_seconds)
     for changed_at, updated_at in reversed(order.indexed):
         if changed_at <= horizon:
             return updated_at

@@ -3,7 +3,7 @@
 import itertools
 import random
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shipcrowd.sandbox.letters import Postman
 from shipcrowd.sandbox.schemas import Access, Mode
@@ -79,7 +79,6 @@ class Shop:
     random: random.Random
     mode: Mode = Mode.open
     access: Access = Access.granted
-    index_lag: timedelta = timedelta(0)
     orders: dict[int, Order] = field(default_factory=dict[int, Order])
     products: list[Product] = field(default_factory=list[Product])
     variants: list[Variant] = field(default_factory=list[Variant])
@@ -133,6 +132,7 @@ class ShopifyKnobs:
     access_token_seconds: int = 3600
     refresh_token_days: int = 90
     split_remainder: bool = True  # what a partial fulfilment leaves moves to a new fulfilment order
+    index_lag_seconds: float = 0.0  # how late search sees a change
     bucket_size: float = 2000.0
     restore_rate: float = 100.0
     withhold_scopes: frozenset[str] = frozenset()  # not granted although asked for

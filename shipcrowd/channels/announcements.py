@@ -1,0 +1,320 @@
+"""What stores are told of parcels: which of it is due, and what came of it. The calls themselves are in `jobs`.
+
+One parcel, one row. Whoever talks to the store about it holds a short lease on the row, so that two jobs never tell
+it the same thing at once; and what was told is recorded, so that a job that runs twice tells it once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels import sweeps
+from shipcrowd.channels.contract import Dispatch, DispatchLine, Milestone
+from shipcrowd.channels.events import AnnouncementRefused
+from shipcrowd.channels.models import ANNOUNCEMENT_MOVES, Announcement, AnnouncementState
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Status
+from shipcrowd.couriers.contract import Progress
+from shipcrowd.kernel import clock, pages
+from shipcrowd.kernel.errors import Conflict, NotFound
+from shipcrowd.kernel.events import publish
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.jobs import Later
+from shipcrowd.shipping import service as shipping
+
+LEASE = timedelta(minutes=2)
+
+MILESTONES: Mapping[Progress, Milestone] = {
+    Progress.picked_up: Milestone.picked_up,
+    Progress.in_transit: Milestone.in_transit,
+    Progress.out_for_delivery: Milestone.out_for_delivery,
+    Progress.delivery_failed: Milestone.attempted,
+    Progress.delivered: Milestone.delivered,
+    Progress.rto_initiated: Milestone.failed,
+    Progress.rto_in_transit: Milestone.failed,
+    Progress.rto_out_for_delivery: Milestone.failed,
+    Progress.rto_delivered: Milestone.failed,
+    Progress.lost: Milestone.failed,
+    Progress.damaged: Milestone.failed,
+}
+"""What a courier's progress is to a store. Waiting for pickup is none, nor is a cancellation (that is withdrawn)."""
+
+WORDS: Mapping[Milestone, str] = {
+    Milestone.label_printed: "The label was printed",
+    Milestone.picked_up: "The courier has the parcel",
+    Milestone.in_transit: "The parcel is on its way",
+    Milestone.out_for_delivery: "The parcel is out for delivery",
+    Milestone.attempted: "The courier could not deliver the parcel",
+    Milestone.delivered: "The parcel was delivered",
+    Milestone.failed: "The parcel could not be delivered",
+}
+
+LAST_WORDS = frozenset({Milestone.delivered.value, Milestone.failed.value})
+"""After these a store hears no more of the parcel."""
+
+OVER = frozenset({"cancelled", "refused", "cancelling"})
+"""States of a shipment that is not going anywhere."""
+
+
+class NoSuchAnnouncement(NotFound):
+    """There is no such announcement."""
+
+
+class IllegalAnnouncementMove(Conflict):
+    """The announcement's present state does not allow this."""
+
+
+@dataclass(frozen=True)
+class News:
+    """The store to be told of a new parcel, and what."""
+
+    connection: Connection
+    announcement_id: UUID
+    order_ref: str
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True)
+class Told:
+    """The store to be told more about a parcel it knows."""
+
+    connection: Connection
+    announcement_id: UUID
+    dispatch_ref: str
+    milestone: Milestone | None = None
+    at: datetime | None = None
+
+
+async def due(session: AsyncSession, shipment_id: UUID) -> News | None:
+    """What the store must be told of a booked parcel; None when nothing (any more). Raises Later while another job
+    tells it."""
+    facts = await shipping.dispatch_facts(session, shipment_id)
+    if facts is None or facts.connection_id is None or facts.order_external_ref is None:
+        return None
+    if not facts.awb or facts.state in OVER:
+        return None
+    connection = await connections.get(session, facts.connection_id)
+    wishes = sweeps.settings_of(connection)
+    if not wishes.announce:
+        return None
+    row = await _row(session, connection, shipment_id, facts.order_external_ref)
+    # A store that is paused or must be connected again is told when it is back.
+    if row.state != AnnouncementState.pending or connection.status != Status.connected:
+        return None
+    await _take(session, row)
+    return News(
+        connection,
+        row.id,
+        row.order_ref,
+        Dispatch(
+            reference=str(shipment_id),
+            awb=facts.awb,
+            carrier=facts.carrier,
+            tracking_url=facts.tracking_url,
+            lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
+            notify_buyer=wishes.notify_buyer,
+        ),
+    )
+
+
+async def untold(session: AsyncSession, shipment_id: UUID) -> bool:
+    """Whether the store of a parcel has not heard of it, and may have to: a parcel whose cancellation came too late,
+    or whose store was paused when it was booked."""
+    row = await _of_shipment(session, shipment_id)
+    if row is not None:
+        return row.state == AnnouncementState.pending
+    facts = await shipping.dispatch_facts(session, shipment_id)
+    return facts is not None and facts.connection_id is not None
+
+
+async def progress_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
+    """The milestone the store has not heard of yet; None when there is none, or the store was not told of the parcel
+    at all. Raises Later while another job talks to it about this parcel."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None or row.state != AnnouncementState.sent or row.dispatch_ref is None:
+        return None
+    facts = await shipping.dispatch_facts(session, shipment_id)
+    if facts is None or facts.progress is None:
+        return None
+    milestone = MILESTONES.get(facts.progress)
+    if milestone is None or row.last_milestone == milestone or row.last_milestone in LAST_WORDS:
+        return None
+    if row.last_milestone_at is not None and facts.moved_at < row.last_milestone_at:
+        return None
+    connection = await connections.get(session, row.connection_id)
+    if connection.status != Status.connected or not sweeps.settings_of(connection).announce:
+        return None
+    await _take(session, row)
+    return Told(connection, row.id, row.dispatch_ref, milestone, facts.moved_at)
+
+
+async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
+    """The dispatch to be taken back. None when the store never heard of it: then it never will, for it is marked as
+    withdrawn. Raises Later while another job talks to the store about this parcel."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None:
+        facts = await shipping.dispatch_facts(session, shipment_id)
+        if facts is None or facts.connection_id is None or facts.order_external_ref is None:
+            return None
+        connection = await connections.get(session, facts.connection_id)
+        row = await _row(session, connection, shipment_id, facts.order_external_ref)
+    if row.state == AnnouncementState.withdrawn:
+        return None
+    await _take(session, row)
+    if row.state == AnnouncementState.sent and row.dispatch_ref is not None:
+        connection = await connections.get(session, row.connection_id)
+        if connection.status == Status.connected:
+            return Told(connection, row.id, row.dispatch_ref)
+        row.last_error = f"The store is {connection.status}; the dispatch could not be taken back there."
+    _move(row, AnnouncementState.withdrawn)
+    row.busy_until = None
+    return None
+
+
+# --- what came of it ------------------------------------------------------------------------------------------------
+
+
+async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
+    row = await _locked(session, announcement_id)
+    _move(row, AnnouncementState.sent)
+    row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
+    row.last_error, row.busy_until = "", None
+
+
+async def refused(session: AsyncSession, announcement_id: UUID, because: str) -> None:
+    """The store would not take it: shown to the seller, who may try again."""
+    row = await _locked(session, announcement_id)
+    _move(row, AnnouncementState.refused)
+    row.last_error, row.busy_until = because[:500], None
+    await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def told(session: AsyncSession, announcement_id: UUID, milestone: Milestone, at: datetime, error: str) -> None:
+    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one."""
+    row = await _locked(session, announcement_id)
+    row.last_milestone, row.last_milestone_at = milestone.value, at
+    row.last_error, row.busy_until = error[:500], None
+
+
+async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "") -> None:
+    """The dispatch was taken back; with `error`, the store would not and the seller has to."""
+    row = await _locked(session, announcement_id)
+    if not error:
+        _move(row, AnnouncementState.withdrawn)
+    row.last_error, row.busy_until = error[:500], None
+    if error:
+        await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def let_go(session: AsyncSession, announcement_id: UUID, error: str) -> None:
+    """The call did not come to an end; the next try may take the row at once."""
+    row = await _locked(session, announcement_id)
+    row.last_error, row.busy_until = error[:500], None
+
+
+async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
+    """A refused announcement is due again. Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
+    row = await _locked(session, announcement_id)
+    if row.state != AnnouncementState.pending:
+        _move(row, AnnouncementState.pending)
+    return row
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = 1000) -> Sequence[UUID]:
+    """Shipments whose store has not been told yet."""
+    query = (
+        select(Announcement.shipment_id)
+        .where(Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value)
+        .order_by(Announcement.created_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
+    """The store a parcel is announced to."""
+    query = select(Announcement.connection_id).where(Announcement.shipment_id == shipment_id)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    connection_ids: Sequence[UUID],
+    state: AnnouncementState | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> tuple[Sequence[Announcement], str | None]:
+    """Announcements to these stores, newest first."""
+    query = (
+        select(Announcement)
+        .where(Announcement.connection_id.in_(connection_ids))
+        .order_by(Announcement.created_at.desc(), Announcement.id.desc())
+        .limit(limit + 1)
+    )
+    if state is not None:
+        query = query.where(Announcement.state == state.value)
+    if after:
+        query = query.where(pages.older_than(Announcement.created_at, Announcement.id, after))
+    rows = (await session.execute(query)).scalars().all()
+    return pages.page(rows, limit, lambda row: (row.created_at, row.id))
+
+
+# --- inside ---------------------------------------------------------------------------------------------------------
+
+
+async def _row(session: AsyncSession, connection: Connection, shipment_id: UUID, order_ref: str) -> Announcement:
+    await session.execute(
+        insert(Announcement)
+        .values(
+            company_id=connection.company_id,
+            id=new_id(),
+            shipment_id=shipment_id,
+            connection_id=connection.id,
+            order_ref=order_ref,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing(index_elements=[Announcement.company_id, Announcement.shipment_id])
+    )
+    row = await _of_shipment(session, shipment_id)
+    assert row is not None
+    return row
+
+
+async def _of_shipment(session: AsyncSession, shipment_id: UUID) -> Announcement | None:
+    query = select(Announcement).where(Announcement.shipment_id == shipment_id).with_for_update()
+    return (await session.execute(query.execution_options(populate_existing=True))).scalar_one_or_none()
+
+
+async def _locked(session: AsyncSession, announcement_id: UUID) -> Announcement:
+    query = select(Announcement).where(Announcement.id == announcement_id).with_for_update()
+    row = (await session.execute(query.execution_options(populate_existing=True))).scalar_one_or_none()
+    if row is None:
+        raise NoSuchAnnouncement()
+    return row
+
+
+async def _take(session: AsyncSession, row: Announcement) -> None:
+    now = clock.now()
+    taken = await session.execute(
+        update(Announcement)
+        .where(Announcement.id == row.id, or_(Announcement.busy_until.is_(None), Announcement.busy_until <= now))
+        .values(busy_until=now + LEASE)
+        .returning(Announcement.id)
+    )
+    if taken.scalar_one_or_none() is None:
+        raise Later(timedelta(seconds=15))
+
+
+def _move(row: Announcement, to: AnnouncementState) -> None:
+    if to not in ANNOUNCEMENT_MOVES[AnnouncementState(row.state)]:
+        raise IllegalAnnouncementMove(f"The announcement is {row.state}; it cannot become {to}.")
+    row.state = to.value

@@ -1,0 +1,125 @@
+"""Telling stores of parcels: listeners to what shipping does. What is due, and what came of it, is `announcements`.
+
+Each call is safe to repeat, so one that may or may not have arrived is simply made again.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from shipcrowd.channels import announcements
+from shipcrowd.channels.contract import AnnouncesDispatch
+from shipcrowd.channels.open import lost, opened
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection
+from shipcrowd.kernel.jobs import Later, job, on
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.tenancy import acting_for
+
+PATIENTLY = on(Exception, times=8, first=2.0)
+
+
+@job(retry=PATIENTLY, name="channels.announce")
+async def announce(company_id: UUID, shipment_id: UUID) -> None:
+    """Hears ShipmentBooked: tell the store."""
+    async with acting_for(company_id) as session:
+        news = await announcements.due(session, shipment_id)
+    if news is None:
+        return
+    channel = opened(news.connection)
+    if not isinstance(channel, AnnouncesDispatch):
+        async with acting_for(company_id) as session:
+            await announcements.refused(session, news.announcement_id, "This channel cannot be told of parcels.")
+        return
+    async with _talking(news.connection, news.announcement_id) as went:
+        ref = await channel.dispatched(news.order_ref, news.dispatch)
+        async with acting_for(company_id) as session:
+            await announcements.sent(session, news.announcement_id, ref)
+            # The parcel may have moved, or been cancelled, while the store was told.
+            await progress.with_(key=f"{company_id}:{shipment_id}").enqueue(
+                session, company_id=company_id, shipment_id=shipment_id
+            )
+    if went.refused is not None:
+        async with acting_for(company_id) as session:
+            await announcements.refused(session, news.announcement_id, went.refused)
+
+
+@announce.exhausted
+async def _not_announced(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        connection_id = await announcements.store_of(session, shipment_id)
+        if connection_id is not None:
+            await connections.failed(session, connection_id, "The store did not take the news of a parcel.")
+
+
+@job(retry=PATIENTLY, name="channels.progress")
+async def progress(company_id: UUID, shipment_id: UUID) -> None:
+    """Hears ShipmentMoved and ShipmentDelivered: tell the store where the parcel is by now."""
+    async with acting_for(company_id) as session:
+        if await announcements.untold(session, shipment_id):
+            await announce.with_(key=f"{company_id}:{shipment_id}").enqueue(
+                session, company_id=company_id, shipment_id=shipment_id
+            )
+            return
+        told = await announcements.progress_due(session, shipment_id)
+    if told is None or told.milestone is None or told.at is None:
+        return
+    channel = opened(told.connection)
+    assert isinstance(channel, AnnouncesDispatch)
+    async with _talking(told.connection, told.announcement_id) as went:
+        await channel.moved(told.dispatch_ref, told.milestone, told.at, announcements.WORDS[told.milestone])
+    if went.lost:
+        return
+    async with acting_for(company_id) as session:
+        await announcements.told(session, told.announcement_id, told.milestone, told.at, went.refused or "")
+
+
+@job(retry=PATIENTLY, name="channels.withdraw")
+async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
+    """Hears ShipmentCancelled: take the dispatch back at the store."""
+    async with acting_for(company_id) as session:
+        told = await announcements.withdrawal_due(session, shipment_id)
+    if told is None:
+        return
+    channel = opened(told.connection)
+    assert isinstance(channel, AnnouncesDispatch)
+    async with _talking(told.connection, told.announcement_id) as went:
+        await channel.withdrawn(told.dispatch_ref)
+    if went.lost:
+        return
+    async with acting_for(company_id) as session:
+        await announcements.withdrawn(session, told.announcement_id, went.refused or "")
+
+
+class _Went:
+    """How a call about a parcel went: taken, refused (with the store's words), or the store was lost."""
+
+    refused: str | None = None
+    lost: bool = False
+
+
+@contextlib.asynccontextmanager
+async def _talking(connection: Connection, announcement_id: UUID) -> AsyncGenerator[_Went]:
+    """Around one call about a parcel: its failures, told apart. Unavailable and Malformed go on to be tried again,
+    for every such call is safe to repeat; whatever happens, the row's lease is let go."""
+    went = _Went()
+    try:
+        yield went
+    except Refused as refusal:
+        went.refused = refusal.message
+    except Disconnected as failure:
+        went.lost = True
+        await _let_go(connection, announcement_id, failure.reason)
+        await lost(connection, failure)
+    except Later:
+        await _let_go(connection, announcement_id, "")
+        raise
+    except BaseException as error:
+        words = str(error) if isinstance(error, OutsideFailure) else type(error).__name__
+        await _let_go(connection, announcement_id, words)
+        raise
+
+
+async def _let_go(connection: Connection, announcement_id: UUID, error: str) -> None:
+    async with acting_for(connection.company_id) as session:
+        await announcements.let_go(session, announcement_id, error)

@@ -1,0 +1,172 @@
+"""Orders and deliveries that could not be taken in: kept with what they looked like, shown, replayed after a fix."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import LargeBinary, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels.models import FailedItem
+from shipcrowd.kernel import clock, crypto, pages, tenancy
+from shipcrowd.kernel.errors import NotFound
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.outbound import Json
+
+log = structlog.get_logger(__name__)
+
+KEPT = Counter("shipcrowd_failed_items_total", "Orders and deliveries that could not be taken in", ["vendor"])
+
+RAW_CHARACTERS = 200_000
+
+
+class NoSuchFailedItem(NotFound):
+    """There is no such failed item."""
+
+
+async def keep(
+    session: AsyncSession,
+    *,
+    connection_id: UUID,
+    vendor: str,
+    external_id: str,
+    reason: str,
+    raw: Json = None,
+    delivery_id: UUID | None = None,
+) -> None:
+    """Store one, or count it once more; a resolved one is open again. `reason` is shown and holds no personal data."""
+    company_id = tenancy.company_of(session)
+    sealed = None
+    if raw is not None:
+        sealed = crypto.keyring().seal_json(_plain(raw), about(company_id, connection_id, external_id))
+    offered = insert(FailedItem).values(
+        company_id=company_id,
+        id=new_id(),
+        connection_id=connection_id,
+        external_id=external_id,
+        delivery_id=delivery_id,
+        reason=reason[:1000],
+        raw=sealed,
+        failed_at=clock.now(),
+    )
+    await session.execute(
+        offered.on_conflict_do_update(
+            index_elements=[FailedItem.company_id, FailedItem.connection_id, FailedItem.external_id],
+            set_={
+                "reason": offered.excluded.reason,
+                "raw": func.coalesce(offered.excluded.raw, FailedItem.raw),
+                "failed_at": offered.excluded.failed_at,
+                "times": FailedItem.times + 1,
+                "resolved_at": None,
+            },
+        )
+    )
+    KEPT.labels(vendor).inc()
+    log.warning("item failed", vendor=vendor, connection=str(connection_id), item=external_id[:80])
+
+
+async def resolve(session: AsyncSession, connection_id: UUID, external_ids: Sequence[str]) -> None:
+    """These were taken in after all: one statement for a page."""
+    if not external_ids:
+        return
+    await session.execute(
+        update(FailedItem)
+        .where(
+            FailedItem.connection_id == connection_id,
+            FailedItem.external_id.in_(external_ids),
+            FailedItem.resolved_at.is_(None),
+        )
+        .values(resolved_at=clock.now(), raw=None)
+    )
+
+
+async def redact(session: AsyncSession, connection_id: UUID, external_ids: Sequence[str] | None) -> None:
+    """Remove what these looked like (None: all of the store): it holds buyers' data."""
+    query = update(FailedItem).where(FailedItem.connection_id == connection_id).values(raw=None)
+    if external_ids is not None:
+        query = query.where(FailedItem.external_id.in_(external_ids))
+    await session.execute(query)
+
+
+async def get(session: AsyncSession, item_id: UUID) -> FailedItem:
+    """Raises NoSuchFailedItem."""
+    item = (await session.execute(select(FailedItem).where(FailedItem.id == item_id))).scalar_one_or_none()
+    if item is None:
+        raise NoSuchFailedItem()
+    return item
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    connection_ids: Sequence[UUID],
+    resolved: bool = False,
+    after: str | None = None,
+    limit: int = 50,
+) -> tuple[Sequence[FailedItem], str | None]:
+    """Open ones (or resolved ones) of these stores, newest first."""
+    query = (
+        select(FailedItem)
+        .where(
+            FailedItem.connection_id.in_(connection_ids),
+            FailedItem.resolved_at.is_not(None) if resolved else FailedItem.resolved_at.is_(None),
+        )
+        .order_by(FailedItem.failed_at.desc(), FailedItem.id.desc())
+        .limit(limit + 1)
+    )
+    if after:
+        query = query.where(pages.older_than(FailedItem.failed_at, FailedItem.id, after))
+    rows = (await session.execute(query)).scalars().all()
+    return pages.page(rows, limit, lambda item: (item.failed_at, item.id))
+
+
+def looks(item: FailedItem) -> Json:
+    """What it looked like; None when nothing was kept."""
+    if item.raw is None:
+        return None
+    return crypto.keyring().open_json(item.raw, about(item.company_id, item.connection_id, item.external_id))
+
+
+def about(company_id: UUID, connection_id: UUID, external_id: str) -> str:
+    return f"failed_item:{company_id}:{connection_id}:{external_id}"
+
+
+async def reseal(session: AsyncSession, limit: int) -> int:
+    """After a key rotation: seal up to `limit` items with the current key; how many were. Call until it returns 0."""
+    current = literal(crypto.keyring().current.encode(), LargeBinary)
+    sealed_with = func.substring(FailedItem.raw, 3, func.get_byte(FailedItem.raw, 1))
+    query = (
+        select(FailedItem)
+        .where(FailedItem.raw.is_not(None), sealed_with != current)
+        .order_by(FailedItem.company_id, FailedItem.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = (await session.execute(query)).scalars().all()
+    for row in rows:
+        assert row.raw is not None
+        label = about(row.company_id, row.connection_id, row.external_id)
+        row.raw = crypto.keyring().seal(crypto.keyring().open(row.raw, label), label)
+    await session.flush()
+    return len(rows)
+
+
+async def forget(session: AsyncSession, *, days: int) -> None:
+    """Delete resolved ones older than that."""
+    await session.execute(
+        text("DELETE FROM failed_items WHERE resolved_at < :now - make_interval(days => :days)"),
+        {"now": clock.now(), "days": days},
+    )
+
+
+def _plain(raw: Json) -> Json:
+    """`raw` with its decimals as text and its size bounded: it is kept for people, not for sums."""
+    written = json.dumps(raw, default=str, ensure_ascii=False)
+    if len(written) > RAW_CHARACTERS:
+        return {"cut": written[:RAW_CHARACTERS]}
+    plain: Any = json.loads(written)
+    return plain

@@ -1,0 +1,137 @@
+"""What a stored webhook delivery means, done in the transaction that settles it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels import failures, importing, sweeps, vendors
+from shipcrowd.channels.contract import (
+    ChannelEvent,
+    NothingToDo,
+    OrderChanged,
+    OrderTouched,
+    PrivacyAsk,
+    StoreLeft,
+)
+from shipcrowd.channels.importing import Source, Taken
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Status
+from shipcrowd.kernel import audit, inbox
+from shipcrowd.kernel.inbox import Delivery, Outcome
+from shipcrowd.orders import service as orders
+
+
+@dataclass(frozen=True)
+class Follow:
+    """What is still to be done by jobs: orders to be read afresh, a store to be asked whether it still knows us."""
+
+    connection_id: UUID
+    touched: tuple[str, ...] = ()
+    ask_whether_left: bool = False
+
+
+async def handle(session: AsyncSession, delivery: Delivery) -> Follow | None:
+    """Do what the delivery says and settle it. Raises one of importing.UNREADABLE when it cannot be read."""
+    connection = await connections.find(session, vendor=delivery.vendor, external_id=delivery.store)
+    if connection is None:
+        inbox.settle(delivery, Outcome.ignored, "the store is not connected here any more")
+        return None
+    vendor = vendors.vendor(delivery.vendor)
+    headers, body = inbox.opened(delivery)
+    news = vendor.webhooks.read(delivery.topic, body, headers)
+    follow, done, notes = await _act(session, connection, delivery, news)
+    inbox.settle(delivery, Outcome.handled if done else Outcome.ignored, "; ".join(notes))
+    await failures.resolve(session, connection.id, [item_of(delivery.id)])
+    return follow
+
+
+def item_of(delivery_id: UUID) -> str:
+    """The failed item of a delivery that could not be read."""
+    return f"webhook:{delivery_id}"
+
+
+async def _act(
+    session: AsyncSession, connection: Connection, delivery: Delivery, news: Sequence[ChannelEvent]
+) -> tuple[Follow, bool, list[str]]:
+    reading = connection.status == Status.connected
+    changed = [event.order for event in news if isinstance(event, OrderChanged)]
+    touched = tuple(dict.fromkeys(event.external_id for event in news if isinstance(event, OrderTouched)))
+    done, notes, ask = False, list[str](), False
+    taken = Taken()
+    if changed or touched:
+        if reading:
+            source = Source(connection.company_id, connection.id, connection.vendor)
+            taken = await importing.take(session, source, changed)
+            done = True
+            if changed and not taken.inserted and not taken.updated:
+                notes.append("nothing newer than what we hold")
+        else:
+            # Not lost: the sweep after a resume or a reconnect starts where the last one ended.
+            touched = ()
+            notes.append(f"the store is {connection.status}")
+    for event in news:
+        match event:
+            case OrderChanged() | OrderTouched():
+                pass
+            case StoreLeft():
+                left, words, unsure = await _left(session, connection, event)
+                done, ask = done or left, ask or unsure
+                notes.append(words)
+            case PrivacyAsk():
+                notes.append(await _privacy(session, connection, delivery, event))
+                done = True
+            case NothingToDo():
+                notes.append(f"nothing to do for {event.topic}")
+    if not news:
+        notes.append("nothing to do")
+    if reading:
+        await sweeps.seen_webhook(session, connection.id, delivery.received_at, taken.inserted)
+    return Follow(connection.id, touched, ask), done or bool(touched), notes
+
+
+async def _left(session: AsyncSession, connection: Connection, event: StoreLeft) -> tuple[bool, str, bool]:
+    if connection.closed_at is not None:
+        return False, "the store was closed already", False
+    if event.at is None:
+        return True, "the store says it removed us; it is being asked", True
+    if event.at < connection.connected_at:
+        return False, "older than the present connection", False
+    await connections.left(session, connection.id)
+    await audit.record(
+        session, actor=f"channel:{connection.vendor}", action="store.left", subject=f"connection:{connection.id}"
+    )
+    return True, "the store removed us", False
+
+
+async def _privacy(session: AsyncSession, connection: Connection, delivery: Delivery, ask: PrivacyAsk) -> str:
+    removed = 0
+    if ask.kind == "redact_buyer":
+        removed = await orders.redact(
+            session,
+            connection_id=connection.id,
+            external_order_ids=ask.external_order_ids,
+            email=ask.email,
+            phone=ask.phone,
+        )
+        await failures.redact(session, connection.id, ask.external_order_ids)
+    elif ask.kind == "redact_store":
+        removed = await orders.redact(session, connection_id=connection.id, everything=True)
+        await failures.redact(session, connection.id, None)
+        await session.execute(
+            delete(Delivery).where(
+                Delivery.vendor == delivery.vendor, Delivery.store == delivery.store, Delivery.id != delivery.id
+            )
+        )
+    await audit.record(
+        session,
+        actor=f"channel:{connection.vendor}",
+        action=f"privacy.{ask.kind}",
+        subject=f"connection:{connection.id}",
+        details={"orders": list(ask.external_order_ids), "redacted": removed},
+    )
+    if ask.kind in ("redact_buyer", "redact_store"):
+        return f"the buyer's data was removed from {removed} orders"
+    return "a buyer asks for their data; see the audit trail"

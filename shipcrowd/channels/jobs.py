@@ -1,0 +1,389 @@
+"""What is done with stores in the background. Each job loads, calls, and records; none holds a transaction meanwhile.
+
+A store's four failures end the same way everywhere: Unavailable is tried again, Refused and Malformed are written
+down and shown, Disconnected marks the connection, which pauses all of this until someone connects the store again.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import structlog
+from prometheus_client import Gauge
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels import failures, importing, intake, sweeps
+from shipcrowd.channels.announcing import announce, progress, withdraw
+from shipcrowd.channels.contract import Page, Subscribes
+from shipcrowd.channels.importing import UNREADABLE, Source, Taken
+from shipcrowd.channels.models import StoreSync
+from shipcrowd.channels.open import connected, lost, opened
+from shipcrowd.channels.sweeps import LeaseLost, Run
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Status
+from shipcrowd.kernel import clock, inbox, tenancy
+from shipcrowd.kernel.jobs import Job, enqueue_many, job, on, running
+from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
+from shipcrowd.kernel.tenancy import acting_for
+from shipcrowd.settings import settings
+
+log = structlog.get_logger(__name__)
+
+__all__ = [
+    "announce",
+    "ask_whether_left",
+    "progress",
+    "read_order",
+    "replay_delivery",
+    "replay_item",
+    "resubscribe_all",
+    "subscribe",
+    "sweep",
+    "sweep_all",
+    "take_in",
+    "tidy",
+    "webhook_url",
+    "withdraw",
+]
+
+PATIENTLY = on(Exception, times=8, first=2.0)
+"""What is not the store's final word is tried again: the network, the store's bad hour, our own database."""
+
+RUN = timedelta(minutes=4)
+"""A longer sweep goes on in another job, so that no worker belongs to one store for long."""
+
+SWEEPS_AT_ONCE = 1000
+LOG_DAYS = 30
+
+LAG = Gauge("shipcrowd_store_lag_seconds", "How far the reading of the slowest connected store is behind")
+STORES = Gauge("shipcrowd_stores", "Stores by status", ["status"])
+
+
+# --- orders in ------------------------------------------------------------------------------------------------------
+
+
+@job(retry=PATIENTLY)
+async def take_in(company_id: UUID, delivery_id: UUID) -> None:
+    """Read a stored webhook delivery and do what it says. What cannot be read stays, shown, to be replayed."""
+    try:
+        async with acting_for(company_id) as session:
+            delivery = await inbox.waiting(session, delivery_id)
+            if delivery is None:
+                return
+            follow = await intake.handle(session, delivery)
+            if follow is not None:
+                await _read_orders(session, company_id, follow.connection_id, follow.touched)
+            if follow is not None and follow.ask_whether_left:
+                await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
+    except UNREADABLE as error:
+        await _unread(company_id, delivery_id, importing.words(error))
+
+
+@take_in.exhausted
+async def _not_taken_in(company_id: UUID, delivery_id: UUID) -> None:
+    await _unread(company_id, delivery_id, "the delivery could not be taken in; see the held jobs")
+
+
+async def _unread(company_id: UUID, delivery_id: UUID, because: str) -> None:
+    async with acting_for(company_id) as session:
+        delivery = await inbox.waiting(session, delivery_id)
+        if delivery is None:
+            return
+        inbox.settle(delivery, inbox.Outcome.failed, because)
+        connection = await connections.find(session, vendor=delivery.vendor, external_id=delivery.store)
+        if connection is not None:
+            await failures.keep(
+                session,
+                connection_id=connection.id,
+                vendor=delivery.vendor,
+                external_id=intake.item_of(delivery_id),
+                reason=because,
+                delivery_id=delivery_id,
+            )
+
+
+async def _read_orders(
+    session: AsyncSession, company_id: UUID, connection_id: UUID, external_ids: Sequence[str]
+) -> None:
+    payloads = [
+        {"company_id": company_id, "connection_id": connection_id, "external_id": external_id}
+        for external_id in external_ids
+    ]
+    keys = [f"{connection_id}:{external_id}" for external_id in external_ids]
+    await enqueue_many(session, read_order, payloads, keys=keys)
+
+
+@job(retry=PATIENTLY)
+async def read_order(company_id: UUID, connection_id: UUID, external_id: str) -> None:
+    """Read one order afresh from its store."""
+    connection = await connected(company_id, connection_id)
+    if connection is None:
+        return  # the sweep after a resume or a reconnect starts where the last one ended
+    source = Source(company_id, connection_id, connection.vendor)
+    page, gone = Page(()), False
+    try:
+        page = Page((await opened(connection).order(external_id),))
+    except Disconnected as failure:
+        await lost(connection, failure)
+        return
+    except Refused as refusal:
+        gone = refusal.code == "not_found"
+        if not gone:
+            await _keep(source, external_id, refusal.message)
+            return
+    except UNREADABLE as error:
+        await _keep(source, external_id, importing.words(error), error.raw if isinstance(error, Malformed) else None)
+        return
+
+    async def also(session: AsyncSession, taken: Taken) -> None:
+        await connections.worked(session, connection_id)
+        if gone:
+            await failures.resolve(session, connection_id, [external_id])
+            await sweeps.note(session, connection, "order", error=f"The store has no order {external_id} (any more).")
+
+    await importing.take_page(source, page, also)
+
+
+@read_order.exhausted
+async def _order_not_read(company_id: UUID, connection_id: UUID, external_id: str) -> None:
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id)
+        await connections.failed(session, connection_id, "The store did not answer when asked for an order.")
+    source = Source(company_id, connection_id, connection.vendor)
+    await _keep(source, external_id, "The store did not answer when asked for this order.")
+
+
+async def _keep(source: Source, external_id: str, reason: str, raw: object = None) -> None:
+    async with acting_for(source.company_id) as session:
+        await failures.keep(
+            session,
+            connection_id=source.connection_id,
+            vendor=source.vendor,
+            external_id=external_id,
+            reason=reason,
+            raw=raw,
+        )
+
+
+@job(retry=PATIENTLY, seconds=900)
+async def sweep(company_id: UUID, connection_id: UUID) -> None:
+    """Read every order changed since the store was last read. Goes on where a sweep cut short was."""
+    async with acting_for(company_id) as session:
+        run = await sweeps.begin(session, connection_id)
+    if run is None:
+        return
+    try:
+        with _waiting_in_place():
+            ended = await _read_pages(run)
+    except LeaseLost:
+        log.warning("sweep overtaken", connection=str(connection_id))
+        return
+    except Disconnected as failure:
+        await _stop(run, failure.reason)
+        await lost(run.connection, failure)
+        return
+    except (Refused, Malformed) as failure:
+        words = failure.message if isinstance(failure, Refused) else str(failure)
+        await _stop(run, words)
+        async with acting_for(company_id) as session:
+            await connections.failed(session, connection_id, words)
+        return
+    except BaseException as error:
+        await _stop(run, f"{type(error).__name__}: the sweep will go on where it was")
+        raise
+    async with acting_for(company_id) as session:
+        if ended:
+            await sweeps.finish(session, run)
+        else:
+            await sweeps.stop(session, run)
+            await sweep.with_(key=str(connection_id)).enqueue(
+                session, company_id=company_id, connection_id=connection_id
+            )
+
+
+@sweep.exhausted
+async def _not_swept(company_id: UUID, connection_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        await connections.failed(session, connection_id, "The store did not answer when asked for its orders.")
+
+
+async def _read_pages(run: Run) -> bool:
+    """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
+    a run that ended where it began would begin there again."""
+    pages = opened(run.connection).orders(run.since)
+    async with _closing(pages):
+        async for page in pages:
+
+            async def also(session: AsyncSession, taken: Taken, page: Page = page) -> None:
+                await sweeps.advance(session, run, taken, page.through)
+
+            await importing.take_page(run.source, page, also)
+            if clock.now() - run.started_at > RUN and run.position > run.since:
+                return False
+    return True
+
+
+@contextlib.asynccontextmanager
+async def _closing(pages: AsyncIterator[Page]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        close: Any = getattr(pages, "aclose", None)
+        if close is not None:
+            await close()
+
+
+@contextlib.contextmanager
+def _waiting_in_place() -> Generator[None]:
+    """Rate limits are slept out here instead of putting the job back: put back in the middle of a page it would read
+    that page's orders all over again, and use up the limit once more."""
+    token = running.set(None)
+    try:
+        yield
+    finally:
+        running.reset(token)
+
+
+async def _stop(run: Run, error: str) -> None:
+    async with acting_for(run.source.company_id) as session:
+        await sweeps.stop(session, run, error)
+
+
+@job()
+async def sweep_all() -> None:
+    """By the clock: the sweeps that are due, and how far behind the slowest store is."""
+    async with tenancy.acting_for_platform(why="sweep due stores") as session:
+        due = await session.execute(
+            select(StoreSync.company_id, StoreSync.id)
+            .join(Connection, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
+            .where(Connection.status == Status.connected.value, StoreSync.next_sweep_at <= clock.now())
+            .order_by(StoreSync.next_sweep_at)
+            .limit(SWEEPS_AT_ONCE)
+        )
+        await _enqueue_for(session, sweep, due.tuples().all())
+        oldest = await session.execute(
+            select(func.min(StoreSync.swept_through))
+            .join(Connection, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
+            .where(Connection.status == Status.connected.value)
+        )
+        through = oldest.scalar_one()
+        LAG.set((clock.now() - through).total_seconds() if through else 0)
+        counted = await session.execute(
+            text("SELECT status, count(*) FROM connections WHERE kind = 'channel' GROUP BY status")
+        )
+        counts = dict(counted.tuples().all())
+        for status in Status:
+            STORES.labels(status.value).set(counts.get(status.value, 0))
+
+
+@job()
+async def resubscribe_all() -> None:
+    """By the clock: make sure that every store still sends us its webhooks. Channels drop those that failed a while."""
+    async with tenancy.acting_for_platform(why="resubscribe stores") as session:
+        stores = await session.execute(
+            select(Connection.company_id, Connection.id)
+            .join(StoreSync, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
+            .where(Connection.status == Status.connected.value)
+        )
+        await _enqueue_for(session, subscribe, stores.tuples().all())
+
+
+async def _enqueue_for(session: AsyncSession, work: Job[...], stores: Sequence[tuple[UUID, UUID]]) -> None:
+    payloads = [{"company_id": company_id, "connection_id": connection_id} for company_id, connection_id in stores]
+    await enqueue_many(session, work, payloads, keys=[str(connection_id) for _, connection_id in stores])
+
+
+# --- webhooks in force ----------------------------------------------------------------------------------------------
+
+
+def webhook_url(connection: Connection) -> str:
+    """Where this store's webhooks are to go. It names the connection, not the shop, so that it fits any URL."""
+    return f"{settings().public_url.rstrip('/')}/api/v1/webhooks/{quote(connection.vendor)}/{connection.id}"
+
+
+@job(retry=PATIENTLY)
+async def subscribe(company_id: UUID, connection_id: UUID) -> None:
+    """Make the store's webhooks match what we need."""
+    connection = await connected(company_id, connection_id)
+    if connection is None:
+        return
+    channel = opened(connection)
+    if not isinstance(channel, Subscribes):
+        return
+    topics: list[str] = []
+    error = ""
+    try:
+        topics = sorted(await channel.subscribe(webhook_url(connection)))
+    except Disconnected as failure:
+        await lost(connection, failure)
+        return
+    except Refused as failure:
+        error = failure.message
+    except Malformed as failure:
+        error = str(failure)
+    async with acting_for(company_id) as session:
+        sync = await session.get(StoreSync, (company_id, connection_id), with_for_update=True)
+        assert sync is not None
+        if error:
+            await sweeps.note(session, connection, "subscribe", error=error)
+            await connections.failed(session, connection_id, error)
+        elif topics != sync.topics:
+            await sweeps.note(session, connection, "subscribe")
+            sync.topics = topics
+
+
+@job(retry=PATIENTLY)
+async def ask_whether_left(company_id: UUID, connection_id: UUID) -> None:
+    """A store said it removed us without saying when: it may be old news, so the store itself is asked."""
+    connection = await connected(company_id, connection_id)
+    if connection is None:
+        return
+    try:
+        await opened(connection).store()
+    except Disconnected:
+        async with acting_for(company_id) as session:
+            now = await connections.get(session, connection_id)
+            if now.connected_at == connection.connected_at and now.closed_at is None:
+                await connections.left(session, connection_id)
+    except Refused as refusal:
+        log.info("a store that said it removed us refuses to talk", code=refusal.code)
+
+
+# --- again ----------------------------------------------------------------------------------------------------------
+
+
+@job()
+async def replay_item(company_id: UUID, item_id: UUID) -> None:
+    """Try a failed item again: its order is read afresh, its delivery read once more."""
+    async with acting_for(company_id) as session:
+        item = await failures.get(session, item_id)
+        if item.delivery_id is not None:
+            await replay_delivery.enqueue(session, company_id=company_id, delivery_id=item.delivery_id)
+        else:
+            await _read_orders(session, company_id, item.connection_id, [item.external_id])
+
+
+@job()
+async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
+    """Read a delivery once more, whatever became of it the first time."""
+    async with acting_for(company_id) as session:
+        delivery = await session.get(inbox.Delivery, (company_id, delivery_id), with_for_update=True)
+        if delivery is None:
+            return  # pruned since; the sweep has long seen what it said
+        delivery.outcome, delivery.note, delivery.handled_at = inbox.Outcome.waiting, "", None
+        await take_in.with_(key=str(delivery_id)).enqueue(session, company_id=company_id, delivery_id=delivery_id)
+
+
+@job()
+async def tidy() -> None:
+    """Daily: old log lines and resolved failures."""
+    async with tenancy.acting_for_platform(why="tidy store logs") as session:
+        await failures.forget(session, days=LOG_DAYS)
+        await session.execute(
+            text("DELETE FROM sync_entries WHERE started_at < :now - make_interval(days => :days)"),
+            {"now": clock.now(), "days": LOG_DAYS},
+        )

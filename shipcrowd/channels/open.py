@@ -1,0 +1,137 @@
+"""Opening a store for calls: its vendor, its credentials, its place in the shared rate limits."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from shipcrowd.channels import vendors
+from shipcrowd.channels.contract import (
+    AnnouncesDispatch,
+    CancelsOrders,
+    ChannelVendor,
+    ListsProducts,
+    MarksPaid,
+    SalesChannel,
+    SetsStock,
+    StoreAccount,
+    Subscribes,
+)
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Status
+from shipcrowd.kernel import clock, outbound, pace
+from shipcrowd.kernel.outbound import Disconnected
+from shipcrowd.kernel.tenancy import acting_for
+from shipcrowd.settings import settings
+
+ABILITIES: tuple[tuple[str, type], ...] = (
+    ("announces_dispatch", AnnouncesDispatch),
+    ("sets_stock", SetsStock),
+    ("lists_products", ListsProducts),
+    ("cancels_orders", CancelsOrders),
+    ("marks_paid", MarksPaid),
+    ("subscribes", Subscribes),
+)
+
+
+def app_settings(vendor: ChannelVendor) -> BaseModel:
+    """Our own keys at the vendor, from the settings named `<slug>_<field>`. Raises ValidationError when one that has
+    no default is missing."""
+    source = settings()
+    prefix = vendor.slug.replace("-", "_")
+    fields = ((name, f"{prefix}_{name}") for name in vendor.app_settings.model_fields)
+    given = {name: getattr(source, setting) for name, setting in fields if hasattr(source, setting)}
+    return vendor.app_settings.model_validate(given)
+
+
+async def open_store(company_id: UUID, connection_id: UUID) -> SalesChannel:
+    """A connected store, ready for calls; no transaction stays open. Raises UnknownConnection.
+
+    Whether it may be called now (it may be paused) is the caller's to ask.
+    """
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id)
+    return opened(connection)
+
+
+async def connected(company_id: UUID, connection_id: UUID) -> Connection | None:
+    """The connection, where it is to be used now; None while it is paused or must be connected again."""
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id)
+    return connection if connection.status == Status.connected else None
+
+
+async def lost(connection: Connection, failure: Disconnected) -> None:
+    """A call said that our credentials no longer work; mark it, unless the store was connected again meanwhile."""
+    async with acting_for(connection.company_id) as session:
+        await connections.lost(session, connection.id, failure.reason, connected_at=connection.connected_at)
+
+
+def opened(connection: Connection) -> SalesChannel:
+    """The store behind a connection row already read. Its credentials are looked up at each call."""
+    vendor = vendors.vendor(connection.vendor)
+    app, http = app_settings(vendor), outbound.http(vendor.slug)
+    renew = vendor.renew
+
+    async def renewed(held: BaseModel) -> BaseModel:
+        assert renew is not None
+        return await renew(app, http, connection.external_id, held, clock.now())
+
+    async def credentials(*, stale: BaseModel | None = None) -> BaseModel:
+        return await connections.fresh(
+            connection.company_id,
+            connection.id,
+            model=vendor.credentials,
+            expires_at=vendor.expires_at,
+            renew=renewed if renew else None,
+            stale=stale,
+        )
+
+    return vendor.open(_account(vendor, app, connection.external_id, credentials))
+
+
+def on_trial(vendor: ChannelVendor, external_id: str, given: BaseModel) -> SalesChannel:
+    """A store that is not connected yet, with the credentials to be tried. Nothing is renewed or stored."""
+
+    async def credentials(*, stale: BaseModel | None = None) -> BaseModel:
+        if stale == given:
+            raise Disconnected(f"{vendor.name} does not accept these credentials.")
+        return given
+
+    return vendor.open(_account(vendor, app_settings(vendor), external_id, credentials))
+
+
+def abilities(channel: SalesChannel) -> list[str]:
+    """What the channel can do besides handing over orders: what is declared is what is done."""
+    return [name for name, ability in ABILITIES if isinstance(channel, ability)]
+
+
+def _account(
+    vendor: ChannelVendor, app: BaseModel, external_id: str, credentials: Callable[..., Awaitable[BaseModel]]
+) -> StoreAccount:
+    # The vendor counts by store, so a trial shares the bucket of the connection it may become.
+    key = f"{vendor.slug}:{external_id}"
+
+    async def take_turn(operation: str, cost: int = 1) -> None:
+        capacity, refill = _pace(vendor, operation)
+        await pace.turn(f"{key}:{operation}", capacity=capacity, refill_per_second=refill, cost=cost)
+
+    async def retune(operation: str, capacity: float, left: float, refill_per_second: float) -> None:
+        await pace.retune(f"{key}:{operation}", capacity=capacity, left=left, refill_per_second=refill_per_second)
+
+    return StoreAccount(
+        key=key,
+        external_id=external_id,
+        credentials=credentials,
+        http=outbound.http(vendor.slug),
+        app=app,
+        pace=cast(Callable[[str, int], Awaitable[None]], take_turn),
+        retune=retune,
+    )
+
+
+def _pace(vendor: ChannelVendor, operation: str) -> tuple[float, float]:
+    if operation not in vendor.paces:
+        raise LookupError(f"{vendor.slug} declares no pace for {operation!r}")
+    return vendor.paces[operation]

@@ -1,0 +1,203 @@
+"""Reading a store from where we last were: what webhooks missed is found here, so nothing is lost.
+
+A sweep asks for every order changed since its mark, a little before it, and moves the mark page by page; one that was
+cut short goes on where it was. One sweep runs at a time for a store: a lease on its row, renewed with every page,
+which runs out when the process dies.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels import vendors
+from shipcrowd.channels.importing import Source, Taken
+from shipcrowd.channels.models import StoreSync, SyncEntry
+from shipcrowd.channels.schemas import StoreSettings
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Status
+from shipcrowd.kernel import clock
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.jobs import Later
+
+LEASE = timedelta(minutes=5)
+LOOK_AGAIN = timedelta(seconds=60)
+
+
+class LeaseLost(Exception):
+    """This sweep took longer over a page than its lease; another one goes on from where it was."""
+
+
+@dataclass
+class Run:
+    """One run of a sweep. `since` is where it starts to read, `started_at` what it will have read through."""
+
+    source: Source
+    connection: Connection
+    entry_id: UUID
+    since: datetime
+    started_at: datetime
+    every: timedelta
+    lease: datetime
+    position: datetime
+
+
+def settings_of(connection: Connection) -> StoreSettings:
+    return StoreSettings.model_validate(connection.settings)
+
+
+def every(connection: Connection) -> timedelta:
+    """How often this store is swept."""
+    minutes = settings_of(connection).sweep_minutes
+    return timedelta(minutes=minutes) if minutes else vendors.vendor(connection.vendor).sweep_every
+
+
+async def begin(session: AsyncSession, connection_id: UUID) -> Run | None:
+    """Take the store's sweep, or go on with the one cut short; None when the store is not to be read now.
+
+    Raises Later while another process sweeps it: should that one have died, its lease runs out.
+    """
+    connection = await connections.get(session, connection_id)
+    if connection.status != Status.connected:
+        return None
+    sync = (
+        await session.execute(select(StoreSync).where(StoreSync.id == connection_id).with_for_update())
+    ).scalar_one()
+    now = clock.now()
+    if sync.sweeping_until is not None and sync.sweeping_until > now:
+        raise Later(min(sync.sweeping_until - now, LOOK_AGAIN))
+    if sync.sweep_started_at is None or sync.sweep_position is None:
+        sync.sweep_started_at = now
+        sync.sweep_position = _start(sync, connection)
+    lease = sync.sweeping_until = now + LEASE
+    sync.next_sweep_at = now + every(connection)
+    entry = SyncEntry(
+        company_id=connection.company_id, id=new_id(), connection_id=connection_id, what="orders", started_at=now
+    )
+    session.add(entry)
+    return Run(
+        source=Source(connection.company_id, connection_id, connection.vendor),
+        connection=connection,
+        entry_id=entry.id,
+        since=sync.sweep_position,
+        started_at=now,
+        every=every(connection),
+        lease=lease,
+        position=sync.sweep_position,
+    )
+
+
+def _start(sync: StoreSync, connection: Connection) -> datetime:
+    if sync.swept_through is None:
+        return connection.connected_at - timedelta(days=settings_of(connection).import_days)
+    # Vendors' lists lag behind what happened; what was seen already is recognised as unchanged.
+    return sync.swept_through - vendors.vendor(connection.vendor).overlap
+
+
+async def advance(session: AsyncSession, run: Run, taken: Taken, through: datetime | None) -> None:
+    """A page was taken in: move the mark, renew the lease. Raises LeaseLost."""
+    lease = clock.now() + LEASE
+    moved = await session.execute(
+        update(StoreSync)
+        .where(StoreSync.id == run.source.connection_id, StoreSync.sweeping_until == run.lease)
+        .values(
+            sweep_position=func.greatest(StoreSync.sweep_position, through),
+            swept_through=func.greatest(StoreSync.swept_through, through),
+            sweeping_until=lease,
+            orders_imported=StoreSync.orders_imported + taken.inserted,
+        )
+        .returning(StoreSync.sweep_position)
+    )
+    position = moved.scalar_one_or_none()
+    if position is None:
+        raise LeaseLost
+    await session.execute(
+        update(SyncEntry)
+        .where(SyncEntry.id == run.entry_id)
+        .values(
+            pages=SyncEntry.pages + 1,
+            inserted=SyncEntry.inserted + taken.inserted,
+            updated=SyncEntry.updated + taken.updated,
+            unchanged=SyncEntry.unchanged + taken.unchanged,
+            failed=SyncEntry.failed + taken.failed,
+        )
+    )
+    run.lease, run.position = lease, position
+
+
+async def finish(session: AsyncSession, run: Run) -> None:
+    """The end was reached: everything changed before this run began has been seen."""
+    now = clock.now()
+    await session.execute(
+        update(StoreSync)
+        .where(StoreSync.id == run.source.connection_id, StoreSync.sweeping_until == run.lease)
+        .values(
+            swept_through=func.greatest(StoreSync.swept_through, run.started_at),
+            sweep_started_at=None,
+            sweep_position=None,
+            sweeping_until=None,
+            last_sweep_at=now,
+            next_sweep_at=now + run.every,
+        )
+    )
+    await _end_entry(session, run, "")
+    await connections.worked(session, run.source.connection_id)
+
+
+async def stop(session: AsyncSession, run: Run, error: str = "") -> None:
+    """The run ends before the sweep does; the next one goes on at its mark."""
+    await session.execute(
+        update(StoreSync)
+        .where(StoreSync.id == run.source.connection_id, StoreSync.sweeping_until == run.lease)
+        .values(sweeping_until=None)
+    )
+    await _end_entry(session, run, error)
+
+
+async def _end_entry(session: AsyncSession, run: Run, error: str) -> None:
+    await session.execute(
+        update(SyncEntry).where(SyncEntry.id == run.entry_id).values(finished_at=clock.now(), error=error[:500])
+    )
+
+
+async def reach_back(session: AsyncSession, connection_id: UUID, since: datetime) -> None:
+    """Let the next sweep start at `since`, however far the store was read before."""
+    await session.execute(
+        update(StoreSync)
+        .where(StoreSync.id == connection_id)
+        .values(sweep_started_at=clock.now(), sweep_position=since, next_sweep_at=clock.now())
+    )
+
+
+async def note(
+    session: AsyncSession, connection: Connection, what: str, *, error: str = "", started_at: datetime | None = None
+) -> None:
+    """One line in the store's log, for what is no sweep."""
+    now = clock.now()
+    session.add(
+        SyncEntry(
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            what=what,
+            started_at=started_at or now,
+            finished_at=now,
+            error=error[:500],
+        )
+    )
+
+
+async def seen_webhook(session: AsyncSession, connection_id: UUID, at: datetime, inserted: int) -> None:
+    """Webhooks arrive, and brought so many new orders. Quiet about the time while it moved little, so that a busy
+    store's deliveries do not queue up for one row."""
+    quiet = at - timedelta(seconds=30)
+    query = update(StoreSync).where(StoreSync.id == connection_id)
+    if not inserted:
+        query = query.where((StoreSync.last_webhook_at.is_(None)) | (StoreSync.last_webhook_at < quiet))
+    await session.execute(
+        query.values(
+            last_webhook_at=func.greatest(StoreSync.last_webhook_at, at),
+            orders_imported=StoreSync.orders_imported + inserted,
+        )
+    )

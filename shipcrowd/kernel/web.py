@@ -1,0 +1,110 @@
+"""What every HTTP request goes through: a request id, a body cap, security headers, a log line and metrics."""
+
+import time
+
+import structlog
+from fastapi import Request
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shipcrowd.kernel.errors import TooLarge
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.problems import of_error
+from shipcrowd.settings import settings
+
+log = structlog.get_logger(__name__)
+
+REQUESTS = Counter("shipcrowd_requests_total", "HTTP requests", ["method", "route", "status"])
+SECONDS = Histogram("shipcrowd_request_seconds", "Time of HTTP requests", ["method", "route"])
+
+
+class BodyTooLarge(TooLarge):
+    """The body is larger than allowed."""
+
+
+async def raw_body(request: Request, *, most: int | None = None) -> bytes:
+    """The raw body, refused with 413 before more than the cap is read."""
+    most = most or settings().webhook_body_bytes
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise BodyTooLarge(f"at most {most} bytes")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise BodyTooLarge(f"at most {most} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+class BodyCap:
+    """Refuses a request whose body is over the cap, declared or not, before it reaches a route."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = next((value for key, value in scope["headers"] if key == b"content-length"), b"")
+        if declared.isdigit() and int(declared) > self.most:
+            await of_error(BodyTooLarge(f"at most {self.most} bytes"))(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.most:
+                raise BodyTooLarge(f"at most {self.most} bytes")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class Observe:
+    """Request id, security headers, one log line and metrics by route template. Plain ASGI: it is on every hot path."""
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self.app = app
+        self.headers = (*SECURITY_HEADERS, *((HSTS,) if https else ()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = str(new_id())
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                present = {key for key, _ in message["headers"]}
+                extra = [(key, value) for key, value in self.headers if key not in present]
+                message["headers"] = [*message["headers"], *extra, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, marked)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            REQUESTS.labels(scope["method"], route, str(status)).inc()
+            SECONDS.labels(scope["method"], route).observe(seconds)
+            log.info("request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4))
+            structlog.contextvars.unbind_contextvars("request_id")
