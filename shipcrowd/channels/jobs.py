@@ -264,7 +264,7 @@ async def sweep_all() -> None:
             .order_by(StoreSync.next_sweep_at)
             .limit(SWEEPS_AT_ONCE)
         )
-        await _enqueue_for(session, sweep, due.tuples().all())
+        await _enqueue_for(session, sweep, [(row.company_id, row.id) for row in due])
         oldest = await session.execute(
             select(func.min(StoreSync.swept_through))
             .join(Connection, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
@@ -273,9 +273,9 @@ async def sweep_all() -> None:
         through = oldest.scalar_one()
         LAG.set((clock.now() - through).total_seconds() if through else 0)
         counted = await session.execute(
-            text("SELECT status, count(*) FROM connections WHERE kind = 'channel' GROUP BY status")
+            text("SELECT status, count(*) AS stores FROM connections WHERE kind = 'channel' GROUP BY status")
         )
-        counts = dict(counted.tuples().all())
+        counts = {row.status: row.stores for row in counted}
         for status in Status:
             STORES.labels(status.value).set(counts.get(status.value, 0))
 
@@ -289,7 +289,7 @@ async def resubscribe_all() -> None:
             .join(StoreSync, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
             .where(Connection.status == Status.connected.value)
         )
-        await _enqueue_for(session, subscribe, stores.tuples().all())
+        await _enqueue_for(session, subscribe, [(row.company_id, row.id) for row in stores])
 
 
 async def _enqueue_for(session: AsyncSession, work: Job[...], stores: Sequence[tuple[UUID, UUID]]) -> None:

@@ -1,0 +1,57 @@
+"""The web pages, drawn on the server: sign in, orders, the Ship panel, shipments, stores, and the buyer's tracking
+page. Every page works without scripts; htmx and one small script of ours save reloads and add the keyboard.
+
+Not here: rules. A page reads through the modules' queries and acts through their verbs, in one transaction each.
+"""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from shipcrowd.console import (
+    bulk,
+    couriers,
+    jobs,
+    manifests,
+    order,
+    orders,
+    pickups,
+    places,
+    settings,
+    shipments,
+    sign_in,
+    stores,
+    track,
+    wallet,
+    web,
+)
+
+__all__ = ["install", "router"]
+
+router = APIRouter(include_in_schema=False)
+for _part in (
+    sign_in, orders, order, shipments, bulk, manifests, pickups, places, stores, couriers, wallet, settings, jobs, track,
+):  # fmt: skip
+    router.include_router(_part.router)
+
+API = "/api/"
+
+
+def install(app: FastAPI) -> None:
+    """Put the pages, their static files and the pages for unknown addresses on `app`; after `kernel.problems`."""
+    app.mount("/static/console", StaticFiles(directory=web.STATIC), name="console-static")
+    app.include_router(router)
+    otherwise = app.exception_handlers.get(HTTPException)
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        for_people = not request.url.path.startswith(API) and "text/html" in request.headers.get("accept", "")
+        if otherwise is not None and not for_people:
+            answer = otherwise(request, error)
+            return answer if isinstance(answer, Response) else await answer
+        titles = {404: "There is no such page.", 405: "This page takes no forms."}
+        title = titles.get(error.status_code, "This did not work.")
+        return web.error_page(request, web.Problem(error.status_code, title))
+
+    app.add_exception_handler(HTTPException, unknown)

@@ -1,6 +1,6 @@
 """One order: its facts, its timeline, and the panel that ships it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -71,6 +71,8 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         busy=any(parcel.state == State.booking for parcel in parcels),
         cancellable=CANCELLABLE,
         places=places,
+        place_names=[(place.id, f"{place.name}, {place.address.city} {place.address.pincode}") for place in places],
+        default_place=next((place.id for place in places if place.default_pickup), ""),
         known=known,
         known_state=BY_CODE[known.state].name if known else "",
         mismatch=bool(known and pincodes.mismatch(known, ship_to.state)),
@@ -193,16 +195,15 @@ async def book(request: Request, who: Ships, order_id: UUID) -> Response:
 @web.shown_again_on(order_page)
 async def book_by_hand(request: Request, who: Ships, order_id: UUID) -> Response:
     form = await forms.form_of(request)
-    given: dict[str, Any] = forms.filled(form, "carrier", "awb")
+    given = forms.filled(form, "carrier", "awb")
     if missing := {field for field in ("carrier", "awb") if field not in given}:
         raise forms.wrong({field: "this is needed" for field in sorted(missing)})
-    carrier, awb = given["carrier"].replace("|", " "), given["awb"].upper()
     async with acting_for(who.company_id) as session:
         shipment = await booking.book_by_hand(
             session,
             order_id,
-            service=f"{carrier}|{awb}",
-            carrier=carrier,
+            carrier=given["carrier"],
+            awb=given["awb"],
             package=Package(**forms.package(form)),
             place_id=forms.ident(form, "place_id"),
             actor=who.actor,

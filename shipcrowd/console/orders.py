@@ -81,6 +81,7 @@ async def orders_page(request: Request, who: Member) -> Response:
         shell=shell,
         orders=[(order, pii.buyer_of(order).ship_to) for order in rows],
         stores={store.id: store for store in stores},
+        store_names=[(store.id, store.name) for store in stores],
         counts=counts,
         counted=queries.COUNTED,
         tabs=TABS,

@@ -16,7 +16,7 @@ from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.money import Money
 from shipcrowd.ledger.chart import AccountCode
 from shipcrowd.ledger.models import Account
-from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.models import Order, OrderState
 from shipcrowd.shipping.models import Quote, Shipment, State
 
 COUNTED = 1000
@@ -126,3 +126,18 @@ async def waiting_for_pickup(session: AsyncSession) -> Sequence[tuple[UUID, str,
         .order_by(func.count().desc())
     )
     return (await session.execute(query)).tuples().all()
+
+
+async def order_numbers(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The numbers of many orders, in one query."""
+    query = select(Order.id, Order.number).where(Order.id.in_(list(order_ids)))
+    return dict((await session.execute(query)).tuples().all())
+
+
+async def shipments_named(session: AsyncSession, wanted: Mapping[str, UUID]) -> Mapping[str, Shipment]:
+    """Reference → the shipment it names, in one query."""
+    if not wanted:
+        return {}
+    query = select(Shipment).where(Shipment.id.in_(set(wanted.values())))
+    by_id = {shipment.id: shipment for shipment in (await session.execute(query)).scalars()}
+    return {reference: by_id[shipment_id] for reference, shipment_id in wanted.items() if shipment_id in by_id}

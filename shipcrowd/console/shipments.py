@@ -20,7 +20,7 @@ from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.locations import service as locations
 from shipcrowd.ratecards.quoting import Quote as Price
-from shipcrowd.shipping import booking, cancelling, labels, manifests, tracking
+from shipcrowd.shipping import booking, cancelling, jobs, labels, manifests, tracking
 from shipcrowd.shipping import queries as shipments
 from shipcrowd.shipping.models import CANCELLABLE, ENDED, Shipment, State
 from shipcrowd.shipping.queries import ShipmentFilter
@@ -90,7 +90,7 @@ async def shipments_page(request: Request, who: Member) -> Response:
         narrowed=bool(query.keys() - {"group"}),
         after=after,
         following=following,
-        couriers=vendors.vendors(),
+        courier_names=[(vendor.slug, vendor.name) for vendor in vendors.vendors()],
         ended=ENDED,
     )
 
@@ -219,6 +219,14 @@ async def cancel(request: Request, who: Writes, shipment_id: UUID) -> Response:
         else "The courier took the cancellation; tracking will confirm it and the charge comes back then."
     )
     return web.after(f"/shipments/{shipment_id}", words)
+
+
+@router.post("/shipments/{shipment_id:uuid}/check")
+@web.shown_again_on(shipment_page)
+async def check_now(who: Writes, shipment_id: UUID) -> Response:
+    async with acting_for(who.company_id) as session:
+        await jobs.track_one(session, await shipments.got(session, shipment_id))
+    return web.after(f"/shipments/{shipment_id}", "The courier is being asked; the answer shows here in a moment.")
 
 
 @router.post("/shipments/{shipment_id:uuid}/progress")

@@ -4,6 +4,7 @@ Lengths are points, 1/72 in.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from shipcrowd.documents import code128, wording
@@ -143,10 +144,16 @@ def barcode(text: str, available_mm: float, paper_mm: float, inset_mm: float) ->
     return {"mm": module, "x": (start - inset_mm) * MM, "steps": [4 * (bar - 1) + white - 1 for bar, white in pairs]}
 
 
-def words(text: str, width: float, height: float, sizes: Sequence[float], *, bold: bool = False) -> dict[str, Any]:
+def words(text: str, width: float, height: float, sizes: tuple[float, ...], *, bold: bool = False) -> dict[str, Any]:
     """`text` made to fit, and its size, as the template reads it."""
-    size, (fitting,) = fitted([Run(text, bold)], width, height, sizes)
+    size, fitting = _sized(text, width, height, sizes, bold)
     return {"words": fitting, "size": size}
+
+
+@lru_cache(maxsize=512)  # a batch has one seller, few couriers and return addresses
+def _sized(text: str, width: float, height: float, sizes: tuple[float, ...], bold: bool) -> tuple[float, str]:
+    size, (fitting,) = fitted([Run(text, bold)], width, height, sizes)
+    return size, fitting
 
 
 def _consignee(party: Party, place: Place) -> dict[str, Any]:

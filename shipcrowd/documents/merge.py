@@ -15,9 +15,9 @@ from pypdf.generic import (
     ArrayObject,
     DecodedStreamObject,
     DictionaryObject,
-    IndirectObject,
     NameObject,
     NullObject,
+    PdfObject,
     RectangleObject,
     StreamObject,
 )
@@ -74,7 +74,7 @@ def four_up(documents: Iterable[NamedPdf]) -> bytes:
     its own. Links and form fields are left behind. Raises as `merged` does.
     """
     writer = PdfWriter()
-    waiting: list[tuple[IndirectObject, Transformation]] = []
+    waiting: list[tuple[PdfObject, Transformation]] = []
 
     def finish_sheet() -> None:
         if waiting:
@@ -159,7 +159,7 @@ def _streams(page: PageObject) -> list[StreamObject]:
     return [part for part in found if isinstance(part, StreamObject)]
 
 
-def _form(writer: PdfWriter, page: PageObject) -> IndirectObject:
+def _form(writer: PdfWriter, page: PageObject) -> PdfObject:
     """The page's drawing as a form, to be set down anywhere. A single stream is kept byte for byte."""
     streams = _streams(page)
     if len(streams) == 1:
@@ -168,16 +168,15 @@ def _form(writer: PdfWriter, page: PageObject) -> IndirectObject:
     else:
         joined = DecodedStreamObject()
         joined.set_data(b"\n".join(stream.get_data() for stream in streams))
-        form = joined.flate_encode().clone(writer)
+        form = joined.flate_encode()
     form[NameObject("/Type")] = NameObject("/XObject")
     form[NameObject("/Subtype")] = NameObject("/Form")
     form[NameObject("/BBox")] = RectangleObject(page.cropbox)
     for key in ("/Resources", "/Group"):
         if key in page:
             form[NameObject(key)] = page[key].clone(writer)
-    reference = form.indirect_reference
-    assert reference is not None  # cloning gave it one
-    return reference
+    # A copy has its place in the file already; a joined stream is given one with the sheet that holds it.
+    return getattr(form, "indirect_reference", None) or form
 
 
 def _placing(page: PageObject, quarter: int, seen: tuple[float, float], scale: float) -> Transformation:
@@ -195,7 +194,7 @@ def _placing(page: PageObject, quarter: int, seen: tuple[float, float], scale: f
     )
 
 
-def _sheet(writer: PdfWriter, placed: list[tuple[IndirectObject, Transformation]]) -> None:
+def _sheet(writer: PdfWriter, placed: list[tuple[PdfObject, Transformation]]) -> None:
     forms = DictionaryObject()
     commands: list[str] = []
     for i, (form, placing) in enumerate(placed):

@@ -51,7 +51,7 @@ class Delivery(db.Owned, db.Base):
     note: Mapped[str] = mapped_column(server_default="")
 
 
-def _about(company_id: UUID, delivery_id: UUID) -> str:
+def about(company_id: UUID, delivery_id: UUID) -> str:
     return f"inbox:{company_id}:{delivery_id}"
 
 
@@ -68,7 +68,7 @@ async def receive(
 ) -> bool:
     """Store a verified delivery and enqueue `reader(company_id, delivery_id)`; False when it was delivered before."""
     row_id = new_id()
-    sealed = crypto.keyring().seal(_pack(headers, body), _about(company_id, row_id))
+    sealed = crypto.keyring().seal(_pack(headers, body), about(company_id, row_id))
     payload = reader.payload(company_id=company_id, delivery_id=row_id).model_dump_json().encode()
     async with db.raw() as wire:
         fresh = await wire.fetchval(
@@ -97,7 +97,7 @@ def _pack(headers: dict[str, str], body: bytes) -> bytes:
 
 def opened(delivery: Delivery) -> tuple[dict[str, str], bytes]:
     """The headers and the raw body of a delivery."""
-    plain = crypto.keyring().open(delivery.body, _about(delivery.company_id, delivery.id))
+    plain = crypto.keyring().open(delivery.body, about(delivery.company_id, delivery.id))
     size = int.from_bytes(plain[:4], "big")
     return json.loads(plain[4 : 4 + size]), plain[4 + size :]
 

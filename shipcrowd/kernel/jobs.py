@@ -47,6 +47,9 @@ SECONDS = Histogram("shipcrowd_job_seconds", "Time a job ran", ["job"])
 
 CRASHES_ALLOWED = 3
 
+QUEUE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a lost database connection raises out of `work`."""
+
 
 class Later(Exception):
     """Raised in a job to be run again after `delay`; not a failure and not a try.

@@ -364,7 +364,7 @@ def _address(place: NewPlace) -> Address:
     )
 
 
-def _about(company_id: UUID, place_id: UUID) -> str:
+def about(company_id: UUID, place_id: UUID) -> str:
     return f"place:{company_id}:{place_id}"
 
 
@@ -372,12 +372,12 @@ def _fill(row: Place, place: NewPlace) -> None:
     row.name, row.gstin = place.name, place.gstin
     row.city, row.state, row.pincode = place.city, place.state, place.pincode
     sealed = {"contact": place.contact} | {field: getattr(place, field) for field in _SEALED}
-    row.pii = crypto.keyring().seal_json(sealed, _about(row.company_id, row.id))
+    row.pii = crypto.keyring().seal_json(sealed, about(row.company_id, row.id))
 
 
 def _new_place(row: Place) -> NewPlace:
     """The row as it would be given anew."""
-    sealed = cast(Mapping[str, str | None], crypto.keyring().open_json(row.pii, _about(row.company_id, row.id)))
+    sealed = cast(Mapping[str, str | None], crypto.keyring().open_json(row.pii, about(row.company_id, row.id)))
     return NewPlace.model_construct(  # stored values are not judged by today's rules
         None,
         name=row.name,

@@ -1,8 +1,7 @@
 """Every table of the product, imported."""
 
 import importlib
-import importlib.util
-import pkgutil
+from pathlib import Path
 
 import shipcrowd
 
@@ -11,8 +10,7 @@ KERNEL = ("pace", "inbox", "idempotency", "audit", "counters")
 
 def import_tables() -> None:
     """Import every module's tables, so that the metadata is whole."""
-    for module in pkgutil.iter_modules(shipcrowd.__path__):
-        if module.ispkg and importlib.util.find_spec(f"shipcrowd.{module.name}.models"):
-            importlib.import_module(f"shipcrowd.{module.name}.models")
+    for models in sorted(Path(shipcrowd.__path__[0]).glob("*/models.py")):
+        importlib.import_module(f"shipcrowd.{models.parent.name}.models")
     for name in KERNEL:
         importlib.import_module(f"shipcrowd.kernel.{name}")

@@ -82,6 +82,8 @@ class Order(db.Owned, db.Dated, db.Base):
     number: Mapped[str]
     placed_at: Mapped[datetime]
     source_updated_at: Mapped[datetime]
+    source_hash: Mapped[str]
+    """Of everything the channel said: channels date changes to the second, and two may share one."""
     source_state: Mapped[str]
     state: Mapped[str]
     payment: Mapped[str]

@@ -128,6 +128,7 @@ async def create(session: AsyncSession, new: ManualOrder, *, actor: str, source:
         number=new.number or await counters.number(session, "ORD"),
         placed_at=now,
         source_updated_at=now,
+        source_hash="",
         source_state=SourceState.open,
         state=OrderState.ready,
         payment=new.payment,
@@ -400,4 +401,4 @@ async def reseal_some(session: AsyncSession, *, after: UUID | None, limit: int =
 async def stats(session: AsyncSession) -> dict[str, int]:
     """Orders by state."""
     rows = await session.execute(text("SELECT state, count(*) FROM orders GROUP BY state"))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

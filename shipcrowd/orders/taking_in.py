@@ -1,6 +1,7 @@
 """Taking orders in, a page at a time: three statements whatever the page's size, older news never overwriting newer."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ UPSERT = """
 WITH incoming AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS r(
         id uuid, external_id text, external_ref text, number text, placed_at timestamptz,
-        source_updated_at timestamptz, source_state text, state text, payment text, currency text,
+        source_updated_at timestamptz, source_hash text, source_state text, state text, payment text, currency text,
         subtotal bigint, discount bigint, shipping bigint, tax bigint, total bigint, to_collect bigint,
         taxes_included boolean, fulfilment text, city text, province text, pincode text, country text, pii text,
         pii_withheld boolean, phone_hash text, email_hash text, gaps jsonb, weight_grams bigint, units bigint,
@@ -54,19 +55,20 @@ WITH incoming AS MATERIALIZED (
 ), written AS (
     INSERT INTO orders AS o (
         company_id, id, source, connection_id, external_id, external_ref, number, placed_at, source_updated_at,
-        source_state, state, payment, currency, subtotal_paise, discount_paise, shipping_paise, tax_paise,
+        source_hash, source_state, state, payment, currency, subtotal_paise, discount_paise, shipping_paise, tax_paise,
         total_paise, to_collect_paise, taxes_included, fulfilment, city, province, pincode, country, pii,
         pii_withheld, phone_hash, email_hash, gaps, weight_grams, units, ship_by, holds, tags, test,
         created_at, updated_at)
     SELECT $1, id, $3, $4, external_id, external_ref, number, placed_at, source_updated_at,
-        source_state, state, payment, currency, subtotal, discount, shipping, tax, total, to_collect,
+        source_hash, source_state, state, payment, currency, subtotal, discount, shipping, tax, total, to_collect,
         taxes_included, fulfilment, city, province, pincode, country, decode(pii, 'base64'), pii_withheld,
         decode(phone_hash, 'base64'), decode(email_hash, 'base64'), gaps, weight_grams, units, ship_by,
         holds, tags, test, $5, $5
     FROM incoming
     ON CONFLICT (company_id, connection_id, external_id) DO UPDATE SET
         external_ref = excluded.external_ref, number = excluded.number,
-        source_updated_at = excluded.source_updated_at, source_state = excluded.source_state,
+        source_updated_at = excluded.source_updated_at, source_hash = excluded.source_hash,
+        source_state = excluded.source_state,
         state = CASE WHEN o.state IN ('pending', 'ready', 'ignored') THEN excluded.state ELSE o.state END,
         cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND o.state IN ('booked', 'shipped')
                                THEN coalesce(o.cancel_asked_at, $5) ELSE o.cancel_asked_at END,
@@ -91,7 +93,7 @@ WITH incoming AS MATERIALIZED (
         holds = (SELECT coalesce(array_agg(DISTINCT h), '{}')
                  FROM unnest(excluded.holds || ARRAY(SELECT x FROM unnest(o.holds) x WHERE x LIKE 'ours:%')) h),
         tags = excluded.tags, test = excluded.test, updated_at = $5
-    WHERE excluded.source_updated_at > o.source_updated_at
+    WHERE (excluded.source_updated_at, excluded.source_hash <> o.source_hash) > (o.source_updated_at, false)
     RETURNING o.id, o.external_id, o.xmax = 0 AS inserted, o.source_state,
         o.cancel_asked_at IS NOT NULL AND o.cancel_asked_at = $5 AS cancel_asked
 )
@@ -152,7 +154,7 @@ async def import_orders(
 ) -> Imported:
     """Take a page of orders in, in the session's transaction; publishes OrdersPlaced and OrdersChanged.
 
-    An order whose `source_updated_at` is not newer than what we hold is left alone. Of one order given twice in the
+    An order that is older than what we hold, or the same, is left alone. Of one order given twice in the
     page the newest counts. A channel's cancellation of an order already booked does not undo the booking: it is
     recorded and published as OrderCancelAsked.
     """
@@ -218,6 +220,7 @@ def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> di
         "number": order.number,
         "placed_at": order.placed_at,
         "source_updated_at": order.source_updated_at,
+        "source_hash": hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32],
         "source_state": order.state,
         "state": state_of(order),
         "payment": order.payment,

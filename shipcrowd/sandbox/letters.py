@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,6 +82,12 @@ def on_this_machine(url: str) -> bool:
         return False
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all letters: making it takes longer than sending one."""
+    return ssl.create_default_context()
+
+
 class Postman:
     """Carries the letters of all stand-ins."""
 
@@ -93,7 +100,6 @@ class Postman:
         self._waiting: list[Letter] = []
         self._round = asyncio.Lock()
         self._pump: asyncio.Task[None] | None = None
-        self._tls = ssl.create_default_context()
 
     def post(self, letter: Letter) -> None:
         """Send soon: at once if an event loop runs here, else at the next `drain`."""
@@ -220,7 +226,7 @@ class Postman:
             async with (
                 asyncio.timeout(limit),
                 httpx2.AsyncClient(
-                    transport=transport, verify=self._tls, trust_env=False, timeout=httpx2.Timeout(limit, connect=1.0)
+                    transport=transport, verify=_tls(), trust_env=False, timeout=httpx2.Timeout(limit, connect=1.0)
                 ) as client,
             ):
                 reply = await client.post(letter.url, content=letter.body, headers=dict(letter.headers))

@@ -22,11 +22,13 @@ from shipcrowd.shipping import (
     manifests,
     news,
     pickups,
+    preferences,
     queries,
     quoting,
     tracking,
 )
 from shipcrowd.shipping.models import BulkItem, Manifest, Pickup, Quote, ScanRow, Shipment, State
+from shipcrowd.shipping.preferences import Preferences
 from shipcrowd.shipping.quoting import Package
 from shipcrowd.shipping.schemas import (
     AskPickup,
@@ -312,6 +314,19 @@ async def list_pickups(who: Reads) -> list[PickupOut]:
 async def ask_pickup(who: Writes, want: AskPickup) -> PickupOut:
     """Ask a courier to come on a day."""
     return pickup_out(await pickups.request(who.company_id, place_id=want.place_id, courier=want.courier, on=want.on))
+
+
+@router.get("/shipping/preferences")
+async def get_preferences(who: Reads) -> Preferences:
+    async with tenancy.acting_for(who.company_id) as session:
+        return await preferences.of(session)
+
+
+@router.put("/shipping/preferences")
+async def put_preferences(who: Annotated[Member, May("company:write")], wanted: Preferences) -> Preferences:
+    """The box you pack most orders in, used where an order has no size of its own."""
+    async with tenancy.acting_for(who.company_id) as session:
+        return await preferences.put(session, wanted)
 
 
 # --- the buyer's view -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -45,6 +46,9 @@ from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
 from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
 from shipcrowd.shipping.quoting import Option, Package
 from shipcrowd.shipping.tracking import locked, plan_next_check
+
+AWB_USED_AGAIN_AFTER = timedelta(days=120)
+"""Couriers give numbers out again after a year or so; long before that a second parcel with one is a mistake."""
 
 
 class ShipmentNotFound(NotFound):
@@ -144,7 +148,7 @@ async def book_by_hand(
         price=None,
         reason=None,
     )
-    return await _open(session, order, option, quoting.measured(order, package), asked.place.id, units, actor)
+    return await _open(session, order, option, asked.package, asked.place.id, units, actor)
 
 
 async def _open(
@@ -194,11 +198,11 @@ async def _open(
         province=order.province,
         pincode=order.pincode,
         moved_at=clock.now(),
-        track_key=crypto.keyring().seal(link.encode(), _link_about(company_id, shipment_id)),
+        track_key=crypto.keyring().seal(link.encode(), link_about(company_id, shipment_id)),
         booked_by=actor,
     )
     ship_to = pii.buyer_of(order).ship_to or Address()
-    shipment.pii = crypto.keyring().seal(ship_to.model_dump_json().encode(), _about(company_id, shipment_id))
+    shipment.pii = crypto.keyring().seal(ship_to.model_dump_json().encode(), about(company_id, shipment_id))
     session.add(shipment)
     await session.flush()
     session.add_all(
@@ -233,31 +237,41 @@ def _declared(order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:
     return Money(min(_value(taken), order.total_paise.paise)) or order.total_paise
 
 
-def _about(company_id: UUID, shipment_id: UUID) -> str:
+def about(company_id: UUID, shipment_id: UUID) -> str:
     return f"shipment:{company_id}:{shipment_id}"
 
 
-def _link_about(company_id: UUID, shipment_id: UUID) -> str:
+def link_about(company_id: UUID, shipment_id: UUID) -> str:
     return f"track:{company_id}:{shipment_id}"
 
 
 def receiver(shipment: Shipment) -> Address:
     """The receiver as sealed at booking. Raises crypto.CannotDecrypt."""
-    opened = crypto.keyring().open(shipment.pii, _about(shipment.company_id, shipment.id))
+    opened = crypto.keyring().open(shipment.pii, about(shipment.company_id, shipment.id))
     return Address.model_validate_json(opened)
 
 
 def track_link(shipment: Shipment) -> str:
     """The unguessable part of the buyer's tracking page address."""
-    return crypto.keyring().open(shipment.track_key, _link_about(shipment.company_id, shipment.id)).decode()
+    return crypto.keyring().open(shipment.track_key, link_about(shipment.company_id, shipment.id)).decode()
 
 
 async def _route(session: AsyncSession, shipment: Shipment, kind: str, key: str) -> None:
-    await session.execute(
+    """Let news of this parcel find it. Raises AwbTaken when a young parcel of anybody's has the number already."""
+    values = {"company_id": shipment.company_id, "shipment_id": shipment.id, "made_at": clock.now()}
+    mine = await session.execute(
         insert(ShipmentRoute)
-        .values(kind=kind, key=key, company_id=shipment.company_id, shipment_id=shipment.id)
-        .on_conflict_do_nothing()
+        .values(kind=kind, key=key, **values)
+        .on_conflict_do_update(
+            index_elements=[ShipmentRoute.kind, ShipmentRoute.key],
+            set_=values,
+            where=(ShipmentRoute.shipment_id == shipment.id)
+            | (ShipmentRoute.made_at < clock.now() - AWB_USED_AGAIN_AFTER),
+        )
+        .returning(ShipmentRoute.key)
     )
+    if mine.scalar_one_or_none() is None:
+        raise AwbTaken(f"another parcel has the number {key}", field="awb")
 
 
 # --- asking the courier ---------------------------------------------------------------------------------------------
@@ -375,7 +389,8 @@ async def confirm(session: AsyncSession, order: Order, shipment: Shipment, booki
     plan_next_check(shipment)
     await settling.charge(session, shipment)
     await orders.refer(session, order, booking.awb)
-    await _route(session, shipment, f"awb:{shipment.courier}", booking.awb)
+    if vendors.vendor(shipment.courier).tracked:
+        await _route(session, shipment, f"awb:{shipment.courier}", booking.awb)
     words = f"{shipment.number}: booked with {shipment.carrier}, AWB {booking.awb}"
     orders.tell(session, order, "booked", words, actor="courier", details={"shipment_id": str(shipment.id)})
     await events.publish(session, ShipmentBooked(shipment.company_id, shipment.id))

@@ -61,7 +61,7 @@ async def results(session: AsyncSession, run_id: UUID) -> Sequence[tuple[BulkIte
         .where(BulkItem.run_id == run_id)
         .order_by(BulkItem.id)
     )
-    return (await session.execute(query)).tuples().all()
+    return (await session.execute(query)).all()
 
 
 async def item(session: AsyncSession, run_id: UUID, order_id: UUID) -> BulkItem | None:

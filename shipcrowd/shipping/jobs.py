@@ -202,7 +202,7 @@ async def sweep_tracking() -> None:
             .order_by(Shipment.next_check_at)
             .limit(SWEEP)
         )
-        for courier, owner, account_id, awb in rows.tuples():
+        for courier, owner, account_id, awb in rows:
             due[(courier, owner, account_id)].append(awb or "")
         for (courier, owner, account_id), awbs in due.items():
             if not vendors.vendor(courier).tracked:

@@ -236,6 +236,7 @@ class ShipmentRoute(db.Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     company_id: Mapped[UUID]
     shipment_id: Mapped[UUID]
+    made_at: Mapped[datetime]
 
 
 class Manifest(db.Owned, db.Dated, db.Base):

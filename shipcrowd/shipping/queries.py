@@ -16,6 +16,7 @@ from shipcrowd.orders.models import Order, OrderLine
 from shipcrowd.settings import settings
 from shipcrowd.shipping.booking import ShipmentNotFound, track_link
 from shipcrowd.shipping.models import OF_PROGRESS, ScanRow, Shipment, ShipmentLine, State
+from shipcrowd.shipping.tracking import pod_about
 
 
 class ShipmentFilter(BaseModel):
@@ -125,7 +126,7 @@ async def dispatch_facts(session: AsyncSession, shipment_id: UUID) -> DispatchFa
     ).one_or_none()
     if row is None:
         return None
-    shipment, order = row.tuple()
+    shipment, order = row
     lines = await session.execute(
         select(OrderLine.external_id, ShipmentLine.units)
         .join(
@@ -147,7 +148,7 @@ async def dispatch_facts(session: AsyncSession, shipment_id: UUID) -> DispatchFa
         state=shipment.state,
         progress=PROGRESS_OF.get(State(shipment.state)),
         moved_at=shipment.moved_at,
-        lines=tuple(lines.tuples().all()),
+        lines=tuple(lines.all()),
     )
 
 
@@ -163,10 +164,10 @@ def pod_of(shipment: Shipment) -> Mapping[str, str | None] | None:
     """Proof of delivery: receiver, image and signature addresses, as far as the courier gave them."""
     if shipment.pod is None:
         return None
-    return crypto.keyring().open_json(shipment.pod, f"pod:{shipment.company_id}:{shipment.id}")
+    return crypto.keyring().open_json(shipment.pod, pod_about(shipment.company_id, shipment.id))
 
 
 async def stats(session: AsyncSession) -> dict[str, int]:
     """Shipments by state."""
     rows = await session.execute(text("SELECT state, count(*) FROM shipments GROUP BY state"))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

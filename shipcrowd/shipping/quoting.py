@@ -26,9 +26,10 @@ from shipcrowd.pincodes.states import state_code
 from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
 from shipcrowd.ratecards.schemas import PricedOffer
-from shipcrowd.shipping import places
+from shipcrowd.shipping import places, preferences
 from shipcrowd.shipping.accounts import NO_ACCOUNT, Account, accounts, opened
 from shipcrowd.shipping.models import Quote
+from shipcrowd.shipping.preferences import Box
 
 log = structlog.get_logger(__name__)
 
@@ -95,15 +96,19 @@ class Ask:
     """Everything the couriers must be told, read in one transaction."""
 
     order_id: UUID
+    package: Package
     place: PlaceDetails
     parcel: Parcel
     accounts: Sequence[Account]
 
 
-def measured(order: Order, package: Package) -> Package:
-    """The parcel's weight and size: as given, else the order's. Raises NotMeasured naming what is missing."""
+def measured(order: Order, package: Package, box: Box | None = None) -> Package:
+    """The parcel's weight and size: as given, else the order's, else (size only) the seller's chosen box.
+
+    Raises NotMeasured naming what is missing.
+    """
     found = {
-        name: getattr(package, name) or getattr(order, name)
+        name: getattr(package, name) or getattr(order, name) or getattr(box, name, None)
         for name in ("weight_grams", "length_mm", "breadth_mm", "height_mm")
     }
     missing = [name for name, value in found.items() if not value]
@@ -138,9 +143,9 @@ async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None,
     place = await places.pickup(session, place_id)
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
-    whole = measured(order, package)
+    whole = measured(order, package, (await preferences.of(session)).box)
     usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
-    return Ask(order.id, place, parcel_of(order, whole, place.address.pincode), usable)
+    return Ask(order.id, whole, place, parcel_of(order, whole, place.address.pincode), usable)
 
 
 async def ask_all(asked: Ask) -> list[tuple[Account, Sequence[ServiceOffer] | OutsideFailure]]:

@@ -35,11 +35,12 @@ async def charge(session: AsyncSession, shipment: Shipment) -> None:
 
 
 def parts(shipment: Shipment) -> list[tuple[str, Money]]:
-    """How a charge is divided among the platform's accounts."""
+    """What a charge consists of, by the ledger's movement codes."""
     bill = Price.model_validate(shipment.charge).bill
-    freight = bill.amount(ChargeCode.freight) + bill.amount(ChargeCode.fuel)
-    shares = [("freight_revenue", freight), ("cod_fee_revenue", bill.amount(ChargeCode.cod)), ("gst_payable", bill.gst)]
-    return [(account, amount) for account, amount in shares if amount]
+    shares: list[tuple[str, Money]] = [
+        (code.value, bill.amount(code)) for code in (ChargeCode.freight, ChargeCode.fuel, ChargeCode.cod)
+    ]
+    return [(code, amount) for code, amount in [*shares, ("gst", bill.gst)] if amount]
 
 
 async def give_back(session: AsyncSession, order: Order, shipment: Shipment) -> None:
@@ -69,6 +70,6 @@ async def units_of_many(session: AsyncSession, shipment_ids: Sequence[UUID]) -> 
         ShipmentLine.shipment_id.in_(list(shipment_ids))
     )
     found: dict[UUID, dict[UUID, int]] = {shipment_id: {} for shipment_id in shipment_ids}
-    for shipment_id, line_id, units in (await session.execute(query)).tuples():
+    for shipment_id, line_id, units in await session.execute(query):
         found[shipment_id][line_id] = units
     return found

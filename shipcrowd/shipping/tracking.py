@@ -69,6 +69,11 @@ def advanced(start: State, progress: Iterable[Progress | None]) -> State:
     return state
 
 
+def pod_about(company_id: UUID, shipment_id: UUID) -> str:
+    """What a sealed proof of delivery is bound to."""
+    return f"pod:{company_id}:{shipment_id}"
+
+
 async def locked(session: AsyncSession, shipment_id: UUID) -> tuple[Order, Shipment] | None:
     """A shipment and its order, locked in that one order everybody uses: the order first."""
     order_id = await session.scalar(select(Shipment.order_id).where(Shipment.id == shipment_id))
@@ -105,7 +110,7 @@ async def take_scans(
         shipment.courier_track_url = track_url
     if pod is not None and shipment.pod is None and any((pod.receiver, pod.image_url, pod.signature_url)):
         kept = {"receiver": pod.receiver, "image_url": pod.image_url, "signature_url": pod.signature_url}
-        shipment.pod = crypto.keyring().seal_json(kept, f"pod:{shipment.company_id}:{shipment.id}")
+        shipment.pod = crypto.keyring().seal_json(kept, pod_about(shipment.company_id, shipment.id))
     if fresh and shipment.awb is not None:
         await _work_out(session, order, shipment)
     plan_next_check(shipment)
@@ -144,7 +149,7 @@ async def _work_out(session: AsyncSession, order: Order, shipment: Shipment) -> 
         .where(ScanRow.shipment_id == shipment.id, ScanRow.at <= clock.now() + FUTURE_ALLOWED)
         .order_by(ScanRow.at, ScanRow.received_at, ScanRow.id)
     )
-    history = (await session.execute(query)).tuples().all()
+    history = (await session.execute(query)).all()
     start = State.cancelling if shipment.cancel_asked_at and not shipment.picked_up_at else State.pickup_pending
     after = advanced(start, (Progress(progress) if progress else None for _, progress, _ in history))
     if history:

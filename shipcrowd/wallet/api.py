@@ -61,7 +61,7 @@ async def fund(
                 actor=who.actor,
                 note=body.note,
             )
-            return _out(after).model_dump(mode="json")
+            return _out(after).model_dump()
 
         answer = await idempotency.once(
             session,
@@ -74,4 +74,4 @@ async def fund(
 
 
 def _out(now: WalletBalance) -> BalanceOut:
-    return BalanceOut(available_paise=now.available, held_paise=now.held)
+    return BalanceOut(available_paise=now.available.paise, held_paise=now.held.paise)

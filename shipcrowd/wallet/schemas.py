@@ -1,9 +1,10 @@
 """Balances and statement lines, as they come out, and funding as it goes in."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shipcrowd.kernel.money import Money
 from shipcrowd.ledger.chart import AccountCode, MovementCode, meaning
@@ -22,8 +23,8 @@ class WalletBalance(Frozen):
 
 
 class BalanceOut(Frozen):
-    available_paise: Money
-    held_paise: Money
+    available_paise: int
+    held_paise: int
 
 
 class TransactionOut(Frozen):
@@ -35,8 +36,8 @@ class TransactionOut(Frozen):
     code: MovementCode
     text: str
     reference: str
-    amount_paise: Money
-    balance_paise: Money
+    amount_paise: int
+    balance_paise: int
     other: AccountCode
     note: str
 
@@ -48,15 +49,20 @@ class TransactionOut(Frozen):
             code=line.code,
             text=meaning(line.code),
             reference=line.reference,
-            amount_paise=line.amount,
-            balance_paise=line.balance,
+            amount_paise=line.amount.paise,
+            balance_paise=line.balance.paise,
             other=line.other,
             note=line.note,
         )
+
+
+def _printable(text: str) -> str:
+    """Without control characters: the database takes no null byte, and a statement's line is one line."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 class FundWallet(Frozen):
     """A credit by hand, up to ₹10,00,000."""
 
     amount_paise: int = Field(strict=True, gt=0, le=10_00_000_00)
-    note: str = Field(default="", max_length=200)
+    note: Annotated[str, AfterValidator(_printable)] = Field(default="", max_length=200)

@@ -98,6 +98,8 @@ def test_a_broken_picture_is_refused_when_it_is_uploaded(data: bytes):
 
 
 @pytest.mark.parametrize("data", [png(60, 30, broken=True), SVG.replace(b"</svg>", b"")], ids=["png", "svg"])
-def test_a_broken_picture_that_got_in_anyway_does_not_stop_the_labels(label: Callable[..., LabelData], pdf, data: bytes):
+def test_a_broken_picture_that_got_in_anyway_does_not_stop_the_labels(
+    label: Callable[..., LabelData], pdf, data: bytes
+):
     page = pdf(labels_pdf([replace(label(), logo=Logo(data))]))
     assert page.barcodes()[0].text == "14325551234567"

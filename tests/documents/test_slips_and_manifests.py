@@ -29,7 +29,9 @@ def slip(party: Party, warehouse: Party) -> PackingSlipData:
         ship_to=party,
         seller_name="Meera Handlooms",
         lines=(
-            PackingSlipLine("SAREE-RED-01", "Banarasi silk saree, red", 1, bin="A-01-03", unit_price=Money.rupees(4999)),
+            PackingSlipLine(
+                "SAREE-RED-01", "Banarasi silk saree, red", 1, bin="A-01-03", unit_price=Money.rupees(4999)
+            ),
             PackingSlipLine("KUR-BLU-M", "Cotton kurta, blue", 2, bin="B-02-01"),
         ),
         seller_address=warehouse,
@@ -49,9 +51,7 @@ def manifest(warehouse: Party) -> ManifestData:
     return ManifestData("MAN-202611-0042", "Delhivery Surface", date(2026, 11, 21), "Meera Handlooms", warehouse, rows)
 
 
-@pytest.mark.parametrize(
-    ("layout", "size"), [(SlipLayout.a4, (595.28, 841.89)), (SlipLayout.thermal_4x6, (288, 432))]
-)
+@pytest.mark.parametrize(("layout", "size"), [(SlipLayout.a4, (595.28, 841.89)), (SlipLayout.thermal_4x6, (288, 432))])
 def test_a_packing_slip_says_what_to_pack_for_whom(slip: PackingSlipData, pdf, layout: SlipLayout, size):
     page = pdf(packing_slips_pdf([slip], layout))
     assert len(page) == 1

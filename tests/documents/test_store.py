@@ -82,7 +82,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, bucket: Bucket, credentials: None) -> AsyncIterator[Store]:
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, bucket: Bucket, credentials: None
+) -> AsyncIterator[Store]:
     url = {
         "folder": (tmp_path / "made when missing").as_uri(),
         "bucket": f"s3://papers/some/prefix?endpoint={bucket.address}&region=ap-south-1",
@@ -192,7 +194,9 @@ async def test_a_folder_never_shows_half_a_document(tmp_path: Path):
     assert [path.name for path in tmp_path.rglob(".half-*")] == []
 
 
-async def test_a_write_that_fails_leaves_the_old_document_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_write_that_fails_leaves_the_old_document_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     store = FolderStore(tmp_path)
     await store.put(KEY, b"old", "application/pdf")
 
@@ -280,5 +284,5 @@ def test_a_url_says_which_store():
     ["", "/var/lib", "file://host/path", "file:relative", "s3://", "s3://b?sse=maybe", "s3://b?secret=1", "gs://b"],
 )
 def test_a_url_that_names_no_store_is_refused(url: str):
-    with pytest.raises(ValueError, match="store|sse"):
+    with pytest.raises(ValueError, match=r"store|sse"):
         open_store(url)

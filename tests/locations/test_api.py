@@ -128,3 +128,7 @@ async def test_who_may_only_read_places_changes_none(desk: Desk, company: UUID, 
     ]
     assert [answer.status_code for answer in answers] == [403] * 5
     assert (await client.get(path)).json()["city"] == "Bengaluru"
+
+
+def test_the_routes_can_be_described(desk: Desk):
+    assert desk.app.openapi()["paths"]

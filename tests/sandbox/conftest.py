@@ -1,6 +1,8 @@
 """A sandbox in this process, a raw HTTP client that reaches it under the vendors' real URLs, and a webhook receiver."""
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 from graphql import OperationDefinitionNode, parse, print_ast
 
 from shipcrowd.sandbox.app import InProcess, sandbox
@@ -153,6 +156,12 @@ class Velocity:
         reply = await self.http.post(f"{self.base}/auth-token", json={"username": username, "password": password})
         self.token = reply.json()["token"]
 
+    async def book(self, body: Callable[..., dict[str, Any]], **changes: Any) -> dict[str, Any]:
+        """Register a warehouse, book one parcel from it in one step: the payload of the answer."""
+        reply = await self.post("forward-order-orchestration", body(await self.warehouse(), **changes))
+        assert reply.status_code == 200, reply.text
+        return reply.json()["payload"]
+
     async def warehouse(self, name: str = "Peenya warehouse", zip: str = "560058") -> str:
         reply = await self.post("warehouse", warehouse_body(name, zip))
         assert reply.status_code == 200, reply.text
@@ -216,3 +225,18 @@ def forward() -> Callable[..., dict[str, Any]]:
         }
 
     return body
+
+
+@pytest.fixture
+async def served() -> AsyncGenerator[tuple[str, Desk], None]:
+    """A sandbox behind a real loopback socket: its address and its desk."""
+    made = Desk(seed=3)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(sandbox(made), log_level="warning", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}", made
+    server.should_exit = True
+    await running

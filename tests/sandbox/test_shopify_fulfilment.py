@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shipcrowd.sandbox.schemas import Knobs, NewLine, NewOrder
+from shipcrowd.sandbox.schemas import Knobs, NewEdit, NewLine, NewOrder
 
 SHOP = "asha-crafts.myshopify.com"
 TWO_LINES = NewOrder(lines=(NewLine(sku="BOT-1L-BLU", quantity=3), NewLine(sku="CHAI-250", quantity=1)))
@@ -149,15 +149,24 @@ async def test_milestones_show_as_the_parcels_status(shopify, desk):
         assert pushed["userErrors"] == []
         assert pushed["fulfillmentEvent"]["happenedAt"] == "2026-11-22T10:00:00Z"
     assert desk.order(SHOP, placed.name).fulfilments[0].display_status == "DELIVERED"
-    missing = await shopify.data("TrackEvent", e={"fulfillmentId": "gid://shopify/Fulfillment/1", "status": "DELIVERED"})
+    missing = await shopify.data(
+        "TrackEvent", e={"fulfillmentId": "gid://shopify/Fulfillment/1", "status": "DELIVERED"}
+    )
     assert missing["fulfillmentEventCreate"]["userErrors"]
 
 
 async def test_tracking_can_be_corrected_and_several_pieces_are_paired_by_position(shopify, desk):
     made = await fulfil(shopify, (await open_fos(shopify, desk.place_order(SHOP, TWO_LINES)))[0])
-    tracking = {"company": "Bluedart", "numbers": ["771", "772"], "urls": ["https://t.example/771", "https://t.example/772"]}
+    tracking = {
+        "company": "Bluedart",
+        "numbers": ["771", "772"],
+        "urls": ["https://t.example/771", "https://t.example/772"],
+    }
     fixed = await shopify.data("UpdateTracking", id=made["fulfillment"]["id"], t=tracking, notify=False)
-    assert [one["number"] for one in fixed["fulfillmentTrackingInfoUpdate"]["fulfillment"]["trackingInfo"]] == ["771", "772"]
+    assert [one["number"] for one in fixed["fulfillmentTrackingInfoUpdate"]["fulfillment"]["trackingInfo"]] == [
+        "771",
+        "772",
+    ]
 
 
 async def test_cancelling_an_order_closes_it_and_a_second_time_is_refused(shopify, desk):
@@ -199,8 +208,6 @@ async def test_tags_are_added_once(shopify, desk):
 
 @pytest.mark.parametrize("quantity", [0, 1, 5])
 async def test_an_edit_changes_what_remains_to_be_shipped(shopify, desk, quantity):
-    from shipcrowd.sandbox.schemas import NewEdit
-
     placed = desk.place_order(SHOP, TWO_LINES)
     desk.edit_order(SHOP, placed.name, NewEdit(quantities={"BOT-1L-BLU": quantity}))
     line = (await shopify.data("OrderById", id=placed.gid))["order"]["lineItems"]["nodes"][0]

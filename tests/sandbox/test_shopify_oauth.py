@@ -47,9 +47,7 @@ async def test_the_consent_page_names_the_shop_and_what_is_asked_for(http):
     assert "nonce &amp; more=1" in page.text
 
 
-@pytest.mark.parametrize(
-    "changes", [{"client_id": "somebody-else"}, {"redirect_uri": "https://evil.example/callback"}]
-)
+@pytest.mark.parametrize("changes", [{"client_id": "somebody-else"}, {"redirect_uri": "https://evil.example/callback"}])
 async def test_an_unknown_app_or_redirect_gets_an_error_page_and_no_code(http, desk, changes):
     assert (await http.get(AUTHORIZE, params={**START, **changes})).status_code == 400
     assert (await http.post(AUTHORIZE, data={**START, **changes, "decision": "install"})).status_code == 400

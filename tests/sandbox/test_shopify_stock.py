@@ -84,7 +84,10 @@ async def test_the_directive_is_mandatory_since_april_2026(shopify):
     item, location, _ = await level(shopify)
     query = shopify.documents["SetStock"].replace("@idempotent(key: $key)", "").replace(", $key: String!", "")
     answer = (await shopify.post(query, {"input": setting(item, location, 5, 100)})).json()
-    assert answer["errors"][0]["message"] == "The @idempotent directive is required for this mutation but was not provided."
+    assert (
+        answer["errors"][0]["message"]
+        == "The @idempotent directive is required for this mutation but was not provided."
+    )
     shopify.version = "2026-01"
     assert "errors" not in (await shopify.post(query, {"input": setting(item, location, 5, 100)})).json()
 

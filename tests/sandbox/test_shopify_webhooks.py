@@ -1,9 +1,11 @@
 """Webhooks of a shop: signature, shape, retries, doubles, order, and what happens to who does not answer."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+from urllib.parse import parse_qsl, urlsplit
 
 from shipcrowd.sandbox.schemas import Knobs, NewAddress, NewLine, NewOrder, Payment
 
@@ -101,8 +103,6 @@ async def test_eight_failures_in_a_row_delete_the_subscription(desk, receiver, s
 
 
 async def test_who_takes_longer_than_the_limit_has_not_answered(desk, subscribe):
-    import asyncio
-
     calls = 0
 
     async def sleepy(scope, receive, send):
@@ -161,7 +161,10 @@ async def test_nothing_is_ever_sent_off_this_machine(desk, subscribe, shopify):
 async def test_subscriptions_are_listed_refused_twice_and_deleted(shopify, subscribe):
     await subscribe("ORDERS_CREATE")
     twice = await shopify.data("Hook", topic="ORDERS_CREATE", s={"uri": "https://app.example/hooks"})
-    assert twice["webhookSubscriptionCreate"]["userErrors"][0]["message"] == "Address for this topic has already been taken"
+    assert (
+        twice["webhookSubscriptionCreate"]["userErrors"][0]["message"]
+        == "Address for this topic has already been taken"
+    )
     (one,) = (await shopify.data("Hooks"))["webhookSubscriptions"]["nodes"]
     assert (one["topic"], one["uri"], one["apiVersion"]) == (
         "ORDERS_CREATE", "https://app.example/hooks", {"handle": "2026-10"},
@@ -183,9 +186,20 @@ async def test_what_the_app_does_comes_back_as_webhooks(desk, receiver, subscrib
 
 
 async def test_an_uninstall_is_announced_and_takes_the_subscriptions_along(desk, receiver, http):
-    from .test_shopify_oauth import tokens
-
-    granted = await tokens(http, expiring=1)
+    callback = desk.approve(
+        f"https://{SHOP}/admin/oauth/authorize?client_id=sandbox-client-id&redirect_uri=https://app.example/callback"
+    )
+    granted = (
+        await http.post(
+            f"https://{SHOP}/admin/oauth/access_token",
+            json={
+                "client_id": "sandbox-client-id",
+                "client_secret": "sandbox-client-secret",
+                "code": dict(parse_qsl(urlsplit(callback).query))["code"],
+                "expiring": 1,
+            },
+        )
+    ).json()
     query = 'mutation { webhookSubscriptionCreate(topic: APP_UNINSTALLED, webhookSubscription: {uri: "https://app.example/hooks"}) { userErrors { message } } }'  # noqa: E501
     url = f"https://{SHOP}/admin/api/2026-10/graphql.json"
     await http.post(url, headers={"X-Shopify-Access-Token": granted["access_token"]}, json={"query": query})

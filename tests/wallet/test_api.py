@@ -73,7 +73,9 @@ async def test_another_companys_wallet_does_not_show(desk: Desk, company: UUID):
 
 
 async def test_in_the_demo_a_wallet_is_funded_by_asking(desk: Desk, company: UUID, environment: pytest.MonkeyPatch):
-    answer = await desk.asks(company).post("/wallet/fund", json={"amount_paise": 1_000_00, "note": "to begin with"})
+    answer = await desk.asks(company).post(
+        "/wallet/fund", json={"amount_paise": 1_000_00, "note": "to begin\x00with\n"}
+    )
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"available_paise": 1_000_00, "held_paise": 0}
     [line] = (await desk.client.get("/wallet/transactions")).json()["items"]
@@ -124,3 +126,7 @@ async def test_who_may_not_write_the_wallet_may_not_fund_it(desk: Desk, company:
     assert (await client.post("/wallet/fund", json={"amount_paise": 5})).status_code == 403
     assert (await desk.asks(company, Role.picker).get("/wallet")).status_code == 403
     assert await balance(company) == (0, 0)
+
+
+def test_the_routes_can_be_described(desk: Desk):
+    assert desk.app.openapi()["paths"]

@@ -152,15 +152,13 @@ def paged(items: Sequence[T], args: Args, info: Info, key: Callable[[T], Any]) -
     keys = [key(row) for row in rows]
     falling = len(keys) > 1 and keys[0] > keys[-1]
     start, end = 0, len(rows)
+    down = falling or bool(args.get("reverse"))
     if after := args.get("after"):
         mark = uncursor(after)
-        beyond = (i for i, k in enumerate(keys) if (k < mark if falling or args.get("reverse") else k > mark))
-        start = next(beyond, len(rows))
+        start = next((i for i, k in enumerate(keys) if _behind(k, mark, down=down)), len(rows))
     if before := args.get("before"):
         mark = uncursor(before)
-        end = next(
-            (i for i, k in enumerate(keys) if not (k > mark if falling or args.get("reverse") else k < mark)), end
-        )
+        end = next((i for i, k in enumerate(keys) if not _behind(mark, k, down=down)), end)
     if start > MAX_DEPTH:
         raise refuse("Pagination goes no deeper than 25,000 objects.", "BAD_REQUEST")
     if first is not None:
@@ -173,3 +171,11 @@ def paged(items: Sequence[T], args: Args, info: Info, key: Callable[[T], Any]) -
         has_next_page=stop < len(rows),
         has_previous_page=start > 0,
     )
+
+
+def _behind(key: Any, mark: Any, *, down: bool) -> bool:
+    """Whether `key` comes after `mark`; a cursor of another sort order is refused."""
+    try:
+        return key < mark if down else key > mark
+    except TypeError as error:
+        raise refuse("Invalid cursor for current pagination sort.", "BAD_REQUEST") from error

@@ -1,5 +1,7 @@
 """The fields of orders, their lines, money and fulfilment. What is not named here is an attribute of that name."""
 
+import zlib
+
 from shipcrowd.sandbox.shopify.call import (
     FIELDS,
     Args,
@@ -168,7 +170,7 @@ FIELDS.update(
 
 @field_of("MailingAddress", "id")
 def address_id(source: MailingAddress, info: Info, args: Args) -> str:
-    return gid("MailingAddress", abs(hash(source)) % 10**13) + "?model_name=Address"
+    return gid("MailingAddress", zlib.crc32(repr(source).encode())) + "?model_name=Address"
 
 
 # --- fulfilment -----------------------------------------------------------------------------------------------

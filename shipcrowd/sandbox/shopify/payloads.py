@@ -1,6 +1,7 @@
 """Webhook bodies. They keep the shape of Shopify's old REST API: snake case, numeric ids, times on the shop's clock."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.money import Money
@@ -73,15 +74,20 @@ def order(it: Order) -> Payload:
                 "discount_allocations": [],
             }
         ],
-        "tax_lines": [
-            {"title": title, "rate": float(rate), "price": amount.plain()}
-            for one in it.lines[:1]
-            for title, rate, amount in one.taxes()
-        ],
+        "tax_lines": tax_lines(it),
         "fulfillments": [fulfilment(one) for one in it.fulfilments],
         "refunds": [],
     }
     return without_buyer(body) if it.shop.access is not Access.granted else body
+
+
+def tax_lines(it: Order) -> list[Payload]:
+    """The taxes of all lines, added up by title and rate."""
+    sums: dict[tuple[str, Decimal], Money] = {}
+    for one in it.lines:
+        for title, rate, amount in one.taxes():
+            sums[title, rate] = sums.get((title, rate), Money.zero) + amount
+    return [{"title": title, "rate": float(rate), "price": amount.plain()} for (title, rate), amount in sums.items()]
 
 
 def without_buyer(body: Payload) -> Payload:

@@ -310,7 +310,7 @@ def change(world: Velocity, account: str, body: Body) -> Parcel:
     if not found:
         raise NotTaken(404, {"message": "Order not found", "order_id": body.get("order_id")})
     parcel = found[-1]
-    if parcel.first("PICKED UP"):
+    if parcel.status not in journey.BEFORE_PICKUP:
         raise NotTaken(422, {"message": "Order cannot be updated after pickup", "current_status": parcel.status})
     changed = {name: value for name, value in body.items() if name.startswith("billing_")}
     validate({**parcel.body, **changed}, {name: FORWARD[name] for name in changed if name in FORWARD})

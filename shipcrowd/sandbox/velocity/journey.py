@@ -33,18 +33,11 @@ NEXT = {
 }
 """The next thing that happens when nothing goes wrong. What is missing here is an end."""
 
-CANCELLABLE = frozenset(
-    (
-        "NEW",
-        "MANIFESTED",
-        "PENDING",
-        "PICKUP SCHEDULED",
-        "OUT FOR PICKUP",
-        "PICKUP FAILED",
-        "PICKED UP",
-        "RETURN PICKUP SCHEDULED",
-    )
+BEFORE_PICKUP = frozenset(
+    ("NEW", "MANIFESTED", "PENDING", "PICKUP SCHEDULED", "OUT FOR PICKUP", "PICKUP FAILED", "RETURN PICKUP SCHEDULED")
 )
+CANCELLABLE = BEFORE_PICKUP | {"PICKED UP"}
+ENDED = frozenset(("DELIVERED", "CANCELLATION REQUESTED", "CANCELLED", "LOST", "DAMAGED", "RTO DELIVERED"))
 FAILED = frozenset(("DELIVERY ATTEMPTED", "DELIVERY FAILED", "UNDELIVERED", "NDR"))
 AT_ORIGIN = frozenset(("MANIFESTED", "OUT FOR PICKUP", "PICKED UP", "PICKUP FAILED"))
 
@@ -99,7 +92,7 @@ def fail(world: Velocity, parcel: Parcel, reason: str) -> None:
 
 def send_back(world: Velocity, parcel: Parcel) -> None:
     """Start its way back to the seller; raises CannotMove unless it is under way."""
-    if parcel.flow == "return" or parcel.status in ("DELIVERED", "CANCELLED", "LOST") or not parcel.first("PICKED UP"):
+    if parcel.flow == "return" or parcel.status in BEFORE_PICKUP | ENDED or parcel.status.startswith("RTO"):
         raise CannotMove(f"{parcel.awb} is {parcel.status} and cannot be returned to its origin")
     scan(world, parcel, "RTO INITIATED", remark="Return to origin")
 

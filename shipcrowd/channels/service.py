@@ -1,0 +1,368 @@
+"""What is done with stores: connect, try, pause, configure, sync, cut.
+
+Functions that must call the store take ids and open their own transactions (load, call, record); the others take a
+session first.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shipcrowd.channels import announcements, failures, jobs, sweeps, vendors
+from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
+from shipcrowd.channels.events import StoreConnected
+from shipcrowd.channels.models import StoreSync
+from shipcrowd.channels.open import app_settings, lost, on_trial, opened
+from shipcrowd.channels.schemas import StoreSettings, StoreSettingsChange
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.models import Connection, Kind, Status
+from shipcrowd.kernel import audit, clock, inbox, outbound
+from shipcrowd.kernel.errors import Invalid, NotFound, Unauthenticated
+from shipcrowd.kernel.events import publish
+from shipcrowd.kernel.jobs import enqueue_many
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.tenancy import acting_for, company_of
+from shipcrowd.settings import settings
+
+
+class CannotConnect(Invalid):
+    """The store did not accept this connection."""
+
+
+class NotPasted(Invalid):
+    """Stores of this channel are connected by signing in there."""
+
+
+class NoSignIn(Invalid):
+    """Stores of this channel are connected with credentials, not by signing in."""
+
+
+class WrongStoreSignedIn(Unauthenticated):
+    """The sign-in came back for another store than it was started for."""
+
+
+class NoSuchDelivery(NotFound):
+    """There is no such webhook delivery, or it was deleted after its time."""
+
+
+# --- connecting -----------------------------------------------------------------------------------------------------
+
+
+async def connect_pasted(
+    company_id: UUID,
+    *,
+    platform: str,
+    store: str,
+    given: Mapping[str, str | None],
+    actor: str,
+    import_days: int = 30,
+) -> UUID:
+    """Connect a store with credentials the seller pasted, once the store has accepted them; its connection's id.
+
+    Raises UnknownChannel, NotPasted, Invalid (the store's name or a field), CannotConnect (nothing is saved),
+    ConnectedElsewhere, Unavailable.
+    """
+    vendor = vendors.vendor(platform)
+    credentials = pasted(vendor, given)
+    info = await _try(vendor, vendor.store_id(store), credentials)
+    return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
+
+
+async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | None]) -> StoreInfo:
+    """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
+    vendor = vendors.vendor(platform)
+    return await _try(vendor, vendor.store_id(store), pasted(vendor, given))
+
+
+async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
+    """Where to send the browser to sign in at the store. Raises UnknownChannel, NoSignIn, Invalid."""
+    vendor = vendors.vendor(platform)
+    if vendor.sign_in is None:
+        raise NoSignIn(f"{vendor.name} knows no sign-in; paste the store's credentials.")
+    external_id = vendor.store_id(store)
+    app = app_settings(vendor)
+    async with acting_for(company_id) as session:
+        state = await connections.start_sign_in(session, vendor=platform, external_id=external_id, actor=actor)
+    return outbound.browser_url(vendor.sign_in.start(app, external_id, state, redirect_uri(platform)))
+
+
+async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> UUID:
+    """The browser came back: exchange what it brought, and connect the store; its connection's id.
+
+    `query` is decoded. Raises Unauthenticated (forged, stale, or of another store), SignInStale, CannotConnect,
+    ConnectedElsewhere, Unavailable. The nonce is spent in any case.
+    """
+    vendor = vendors.vendor(platform)
+    if vendor.sign_in is None:
+        raise NoSignIn(f"{vendor.name} knows no sign-in; paste the store's credentials.")
+    app = app_settings(vendor)
+    shop = vendor.sign_in.check(app, query, clock.now())
+    found = dict(query)
+    async with acting_for(company_id) as session:
+        expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
+    if shop != expected:
+        raise WrongStoreSignedIn(f"It was started for {expected}.")
+    try:
+        credentials = await vendor.sign_in.finish(
+            app, outbound.http(platform), shop, found.get("code", ""), redirect_uri(platform), clock.now()
+        )
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
+    info = await _try(vendor, shop, credentials)
+    return await _record(company_id, vendor, info, credentials, actor=actor)
+
+
+def redirect_uri(platform: str) -> str:
+    """Where a store sends the browser back to; it must be registered with our app at the vendor."""
+    return f"{settings().public_url.rstrip('/')}/api/v1/integrations/{platform}/callback"
+
+
+def form(vendor: ChannelVendor) -> Sequence[tuple[str, FieldInfo]]:
+    """The fields of a channel's connect form: those of its credentials a seller may paste."""
+    return [(name, field) for name, field in vendor.credentials.model_fields.items() if _may_be_pasted(field)]
+
+
+def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
+    """The credentials a seller pasted. Raises NotPasted, and Invalid naming the fields at fault, never their values."""
+    if not vendor.pasted:
+        raise NotPasted(f"Sign in at {vendor.name} instead.")
+    allowed = {name for name, _ in form(vendor)}
+    if unknown := sorted(set(given) - allowed):
+        raise Invalid(f"{vendor.name} asks for {', '.join(sorted(allowed))}.", field=f"credentials.{unknown[0][:60]}")
+    try:
+        return vendor.credentials.model_validate({name: text.strip() for name, text in given.items() if text})
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+    # Outside the handler, so that the error, which repeats the secrets, is not carried along.
+    first = problems[0]
+    field = ".".join(["credentials", *map(str, first["loc"])])
+    raise Invalid(
+        "; ".join(f"{'.'.join(map(str, each['loc'])) or 'credentials'}: {each['msg']}" for each in problems),
+        field=field,
+    )
+
+
+def _may_be_pasted(field: FieldInfo) -> bool:
+    extra = cast(object, field.json_schema_extra)
+    return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+
+
+async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:
+    try:
+        return await on_trial(vendor, external_id, credentials).store()
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
+
+
+def _cannot_connect(failure: Refused | Disconnected) -> CannotConnect:
+    if isinstance(failure, Refused):
+        return CannotConnect(failure.message, field="credentials", reason=failure.code)
+    return CannotConnect(failure.reason, field="credentials", reason="disconnected")
+
+
+async def _record(
+    company_id: UUID,
+    vendor: ChannelVendor,
+    info: StoreInfo,
+    credentials: BaseModel,
+    *,
+    actor: str,
+    import_days: int = 30,
+) -> UUID:
+    async with acting_for(company_id) as session:
+        known = await connections.find(session, vendor=vendor.slug, external_id=info.external_id)
+        wishes = known.settings if known and known.settings else StoreSettings(import_days=import_days).model_dump()
+        connection = await connections.connect(
+            session,
+            vendor=vendor.slug,
+            kind=Kind.channel,
+            external_id=info.external_id,
+            name=info.name,
+            credentials=credentials,
+            expires_at=vendor.expires_at(credentials),
+            settings=wishes,
+        )
+        now, missing = clock.now(), sorted(info.missing_scopes)
+        await session.execute(
+            insert(StoreSync)
+            .values(company_id=company_id, id=connection.id, next_sweep_at=now, missing_scopes=missing)
+            .on_conflict_do_update(
+                index_elements=[StoreSync.company_id, StoreSync.id],
+                set_={"next_sweep_at": now, "missing_scopes": missing, "topics": []},
+            )
+        )
+        await audit.record(
+            session,
+            actor=actor,
+            action="store.reconnected" if known else "store.connected",
+            subject=f"connection:{connection.id}",
+            details={"platform": vendor.slug, "store": info.external_id},
+        )
+        await _go_on(session, connection)
+        await publish(session, StoreConnected(company_id, connection.id))
+        return connection.id
+
+
+async def _go_on(session: AsyncSession, connection: Connection) -> None:
+    """A store may be used (again): read what it has, ask for its webhooks, tell it what it has not been told."""
+    ids = {"company_id": connection.company_id, "connection_id": connection.id}
+    await jobs.subscribe.with_(key=str(connection.id)).enqueue(session, **ids)
+    await jobs.sweep.with_(key=str(connection.id)).enqueue(session, **ids)
+    waiting = await announcements.waiting(session, connection.id)
+    await enqueue_many(
+        session,
+        jobs.announce,
+        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
+        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
+    )
+
+
+# --- a connected store ----------------------------------------------------------------------------------------------
+
+
+async def test_store(company_id: UUID, connection_id: UUID, *, platform: str) -> StoreInfo:
+    """Ask the store who it is, and note how that went. Raises UnknownConnection and the outside failures."""
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id, vendor=platform)
+    try:
+        info = await opened(connection).store()
+    except OutsideFailure as failure:
+        async with acting_for(company_id) as session:
+            await sweeps.note(session, connection, "test", error=str(failure))
+        if isinstance(failure, Disconnected):
+            await lost(connection, failure)
+        raise
+    async with acting_for(company_id) as session:
+        await connections.worked(session, connection_id)
+        await sweeps.note(session, connection, "test")
+        sync = await session.get(StoreSync, (company_id, connection_id))
+        if sync is not None:
+            sync.missing_scopes = sorted(info.missing_scopes)
+    return info
+
+
+async def pause(session: AsyncSession, connection_id: UUID, *, platform: str, actor: str) -> None:
+    """Stop reading and telling the store. Raises UnknownConnection, WrongConnectionState."""
+    await connections.get(session, connection_id, vendor=platform)
+    await connections.pause(session, connection_id)
+    await _audit(session, actor, "store.paused", connection_id)
+
+
+async def resume(session: AsyncSession, connection_id: UUID, *, platform: str, actor: str) -> None:
+    """Use a paused store again; what happened there meanwhile is read now. Raises UnknownConnection,
+    WrongConnectionState (it must be connected again)."""
+    await connections.get(session, connection_id, vendor=platform)
+    connection = await connections.resume(session, connection_id)
+    await _go_on(session, connection)
+    await _audit(session, actor, "store.resumed", connection_id)
+
+
+async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, actor: str) -> None:
+    """Cut the store: its webhooks are taken away there, and nothing is read or told any more. Its orders stay.
+
+    A store that does not answer is cut all the same; its webhooks are then ignored here, and the log says so.
+    Raises UnknownConnection.
+    """
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id, vendor=platform)
+    error = ""
+    channel = opened(connection)
+    if connection.status in (Status.connected, Status.paused) and isinstance(channel, Subscribes):
+        try:
+            await channel.unsubscribe()
+        except OutsideFailure as failure:
+            error = f"The webhooks could not be removed at the store: {failure}"
+    async with acting_for(company_id) as session:
+        await connections.disconnect(session, connection_id)
+        sync = await session.get(StoreSync, (company_id, connection_id))
+        if sync is not None:
+            sync.topics = []
+        await sweeps.note(session, connection, "unsubscribe", error=error)
+        await _audit(session, actor, "store.disconnected", connection_id)
+
+
+async def configure(
+    session: AsyncSession, connection_id: UUID, change: StoreSettingsChange, *, platform: str, actor: str
+) -> StoreSettings:
+    """Change how a store is read and told. Reaching further back than before reads the older orders now.
+
+    Raises UnknownConnection.
+    """
+    connection = await connections.get(session, connection_id, vendor=platform)
+    before = sweeps.settings_of(connection)
+    given = change.model_dump(exclude_unset=True)
+    kept = {name: value for name, value in given.items() if value is not None or name == "sweep_minutes"}
+    wishes = before.model_copy(update=kept)
+    connection = await connections.configure(session, connection_id, wishes.model_dump())
+    if wishes.import_days > before.import_days:
+        await sweeps.reach_back(session, connection_id, connection.connected_at - timedelta(days=wishes.import_days))
+        if connection.status == Status.connected:
+            await _sweep(session, connection)
+    await _audit(session, actor, "store.settings_changed", connection_id, details=kept)
+    return wishes
+
+
+async def sync_now(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
+    """Read the store now. Raises UnknownConnection, WrongConnectionState."""
+    await _sweep(session, await _usable(session, connection_id, platform))
+
+
+async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
+    """Make sure of the store's webhooks now. Raises UnknownConnection, WrongConnectionState."""
+    connection = await _usable(session, connection_id, platform)
+    await jobs.subscribe.with_(key=str(connection.id)).enqueue(
+        session, company_id=connection.company_id, connection_id=connection.id
+    )
+
+
+async def replay_item(session: AsyncSession, item_id: UUID, *, platform: str) -> None:
+    """Try a failed item again. Raises NoSuchFailedItem, UnknownConnection, WrongConnectionState."""
+    item = await failures.get(session, item_id)
+    await _usable(session, item.connection_id, platform)
+    await jobs.replay_item.with_(key=str(item.id)).enqueue(session, company_id=item.company_id, item_id=item.id)
+
+
+async def replay_delivery(session: AsyncSession, delivery_id: UUID, *, platform: str) -> None:
+    """Read a webhook delivery once more. Raises NoSuchDelivery."""
+    delivery = await session.get(inbox.Delivery, (company_of(session), delivery_id))
+    if delivery is None or delivery.vendor != platform:
+        raise NoSuchDelivery()
+    await jobs.replay_delivery.with_(key=str(delivery_id)).enqueue(
+        session, company_id=delivery.company_id, delivery_id=delivery_id
+    )
+
+
+async def announce_again(session: AsyncSession, announcement_id: UUID, *, platform: str) -> None:
+    """Tell a store once more of a parcel it refused. Raises NoSuchAnnouncement, IllegalAnnouncementMove,
+    UnknownConnection, WrongConnectionState."""
+    row = await announcements.try_again(session, announcement_id)
+    await _usable(session, row.connection_id, platform)
+    await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+        session, company_id=row.company_id, shipment_id=row.shipment_id
+    )
+
+
+async def _usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+    connection = await connections.get(session, connection_id, vendor=platform)
+    if connection.status != Status.connected:
+        words = "resume it first" if connection.status == Status.paused else "connect it again"
+        raise connections.WrongConnectionState(f"The store is {connection.status}; {words}.")
+    return connection
+
+
+async def _sweep(session: AsyncSession, connection: Connection) -> None:
+    await jobs.sweep.with_(key=str(connection.id), priority=1).enqueue(
+        session, company_id=connection.company_id, connection_id=connection.id
+    )
+
+
+async def _audit(
+    session: AsyncSession, actor: str, action: str, connection_id: UUID, details: dict[str, Any] | None = None
+) -> None:
+    await audit.record(session, actor=actor, action=action, subject=f"connection:{connection_id}", details=details)

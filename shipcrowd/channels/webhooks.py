@@ -1,0 +1,222 @@
+"""Where stores send their webhooks: checked on the raw bytes, stored, answered. What they say is read by a job.
+
+Nothing is stored of what does not verify; it is only counted. Whether a store is connected here is nobody's business:
+an unknown store and a forged signature get the same answer. The route and the secrets of a store are remembered for
+a few seconds, so that one delivery costs one round trip to the database.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter
+
+from shipcrowd.channels import jobs, vendors
+from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.channels.open import app_settings
+from shipcrowd.connections import service as connections
+from shipcrowd.connections.service import Route
+from shipcrowd.kernel import clock, inbox
+from shipcrowd.kernel.errors import BadRequest, ShipcrowdError, TooLarge, Unauthenticated
+from shipcrowd.kernel.outbound import Disconnected, Malformed
+from shipcrowd.kernel.tenancy import acting_for
+from shipcrowd.settings import settings
+
+router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+
+REFUSED = Counter("shipcrowd_webhooks_refused_total", "Webhooks not taken", ["vendor", "why"])
+
+REMEMBERED = timedelta(seconds=10)
+RELOADED_AT_MOST_EVERY = timedelta(seconds=1)
+ROOM = 10_000
+ID_CHARACTERS = 200
+HEADER_BYTES = 8 * 1024
+
+
+class ForgedWebhook(Unauthenticated):
+    """This webhook could not be verified."""
+
+
+class EmptyWebhook(BadRequest):
+    """A webhook without a body says nothing."""
+
+
+class UnreadableWebhook(BadRequest):
+    """The body of a webhook is JSON."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """A store's way in: whose it is, and what its webhooks may be signed with."""
+
+    route: Route
+    secrets: tuple[str, ...]
+    since: datetime
+
+
+class _Doors:
+    known: ClassVar[dict[tuple[str, str], Door]] = {}
+
+
+@router.post("/{platform}")
+async def receive(platform: str, request: Request) -> Response:
+    """A webhook that names its store by itself."""
+    return await _receive(vendors.vendor(platform), None, request)
+
+
+@router.post("/{platform}/{store}")
+async def receive_for_store(platform: str, store: str, request: Request) -> Response:
+    """A webhook at the address of one store: its connection's id, or its id at the vendor."""
+    return await _receive(vendors.vendor(platform), store, request)
+
+
+def forget_doors() -> None:
+    """Drop what this process remembers of stores' secrets."""
+    _Doors.known.clear()
+
+
+async def _receive(vendor: ChannelVendor, store: str | None, request: Request) -> Response:
+    body = await _body(vendor, request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if not body:
+        REFUSED.labels(vendor.slug, "empty").inc()
+        raise EmptyWebhook()
+    route = await _verified(vendor, store, headers, body)
+    try:
+        json.loads(body)
+        delivery_id, topic = vendor.webhooks.delivery_id(headers, body), vendor.webhooks.topic(headers, body)
+    except (ValueError, RecursionError, Malformed) as error:
+        REFUSED.labels(vendor.slug, "unreadable").inc()
+        raise UnreadableWebhook() from error
+    await inbox.receive(
+        company_id=route.company_id,
+        vendor=vendor.slug,
+        store=route.external_id,
+        delivery_id=_bounded(delivery_id),
+        topic=topic[:ID_CHARACTERS],
+        body=body,
+        headers=_kept(headers),
+        reader=jobs.take_in,
+    )
+    return Response(status_code=200)
+
+
+async def _body(vendor: ChannelVendor, request: Request) -> bytes:
+    """The raw body. Raises TooLarge, before reading on."""
+    limit = settings().webhook_body_bytes
+    announced = request.headers.get("content-length", "")
+    parts: list[bytes] = []
+    size = int(announced) if announced.isdecimal() else 0
+    if size <= limit:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                break
+            parts.append(part)
+    if size > limit:
+        REFUSED.labels(vendor.slug, "too_large").inc()
+        raise TooLarge(f"A webhook is at most {limit} bytes.")
+    return b"".join(parts)
+
+
+async def _verified(vendor: ChannelVendor, store: str | None, headers: Mapping[str, str], body: bytes) -> Route:
+    """The route of the store that signed this. Raises ForgedWebhook for every reason alike."""
+    named = _named_store(vendor, headers, body)
+    name = store or named
+    door = await _door(vendor, name) if name else None
+    signed = door is not None and _signed(vendor, door, headers, body)
+    if door is not None and not signed and clock.now() - door.since > RELOADED_AT_MOST_EVERY:
+        # The store may have been connected again a moment ago, with another secret.
+        _Doors.known.pop((vendor.slug, name), None)
+        door = await _door(vendor, name)
+        signed = door is not None and _signed(vendor, door, headers, body)
+    if door is None:
+        why = "unknown_store"
+    elif not signed:
+        why = "forged"
+    elif await _strays(vendor, door.route, named):
+        why = "other_store"
+    else:
+        return door.route
+    REFUSED.labels(vendor.slug, why).inc()
+    raise ForgedWebhook()
+
+
+def _named_store(vendor: ChannelVendor, headers: Mapping[str, str], body: bytes) -> str:
+    try:
+        return vendor.webhooks.store(headers, body)
+    except (ShipcrowdError, Malformed):
+        return ""
+
+
+def _signed(vendor: ChannelVendor, door: Door, headers: Mapping[str, str], body: bytes) -> bool:
+    try:
+        vendor.webhooks.verify(door.secrets, headers, body, clock.now())
+    except Unauthenticated:
+        return False
+    return bool(door.secrets)
+
+
+async def _strays(vendor: ChannelVendor, route: Route, named: str) -> bool:
+    """Whether a delivery at one store's address names another store of ours. Where a vendor signs for all its stores
+    with one secret, the signature does not tell them apart."""
+    if not named or named == route.external_id:
+        return False
+    other = await connections.route(vendor.slug, named)
+    return other is not None and other.connection_id != route.connection_id
+
+
+async def _door(vendor: ChannelVendor, name: str) -> Door | None:
+    now = clock.now()
+    known = _Doors.known.get((vendor.slug, name))
+    if known is not None and known.since + REMEMBERED > now:
+        return known
+    route = await _route(vendor, name)
+    if route is None:
+        return None
+    async with acting_for(route.company_id) as session:
+        connection = await connections.find(session, vendor=vendor.slug, external_id=route.external_id)
+    if connection is None:
+        return None
+    try:
+        credentials = connections.credentials(connection, vendor.credentials)
+    except Disconnected:
+        return None
+    door = Door(route, tuple(vendor.webhook_secrets(app_settings(vendor), credentials)), now)
+    while len(_Doors.known) >= ROOM:
+        del _Doors.known[next(iter(_Doors.known))]
+    _Doors.known[vendor.slug, name] = door
+    return door
+
+
+async def _route(vendor: ChannelVendor, name: str) -> Route | None:
+    try:
+        connection_id = UUID(name)
+    except ValueError:
+        return await connections.route(vendor.slug, name)
+    route = await connections.route_of(connection_id)
+    return route if route is not None and route.vendor == vendor.slug else None
+
+
+def _bounded(delivery_id: str) -> str:
+    if len(delivery_id) <= ID_CHARACTERS:
+        return delivery_id
+    return "sha256:" + hashlib.sha256(delivery_id.encode()).hexdigest()
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers a reader may need: the vendor's own, bounded, without what proxies add."""
+    kept: dict[str, str] = {}
+    room = HEADER_BYTES
+    for name, value in headers.items():
+        wanted = name == "content-type" or (name.startswith("x-") and not name.startswith("x-forwarded"))
+        room -= len(name) + len(value) if wanted else 0
+        if wanted and room >= 0:
+            kept[name] = value
+    return kept

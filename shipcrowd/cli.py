@@ -1,0 +1,160 @@
+"""`shipcrowd`: serve, work, migrate, look after an installation, try things."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shipcrowd import migrations, process
+from shipcrowd.kernel import clock, crypto, db, tenancy
+from shipcrowd.settings import settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="ShipCrowd: shipping for Indian e-commerce sellers.")
+keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
+webhook = typer.Typer(no_args_is_help=True, help="Webhooks, for support.")
+operator = typer.Typer(no_args_is_help=True, help="The platform's own people.")
+cli.add_typer(keys, name="keys")
+cli.add_typer(webhook, name="webhook")
+cli.add_typer(operator, name="operator")
+
+
+@cli.command()
+def serve(host: str | None = None, port: int | None = None) -> None:
+    """Serve the API and the console."""
+    import uvicorn
+
+    config = settings()
+    uvicorn.run(
+        "shipcrowd.app:serving",
+        factory=True,
+        host=host or config.host,
+        port=port or config.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=20,
+    )
+
+
+@cli.command()
+def worker() -> None:
+    """Run jobs and schedules until stopped."""
+    from shipcrowd import worker as working
+
+    config = settings()
+    process.configure(config)
+    asyncio.run(working.run(config, process.app_url(config)))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema (as its owner) and load the reference data."""
+    config = settings()
+    process.configure(config)
+    owner, app = process.database_urls(config)
+    asyncio.run(migrations.upgrade(owner, app))
+    typer.echo("The schema is up to date.")
+
+
+@cli.command()
+def demo(exit: Annotated[bool, typer.Option("--exit", help="End after the day of trade.")] = False) -> None:
+    """A demo company, stand-ins for every vendor, a day of trade; then keeps serving."""
+    from shipcrowd import demo as story
+
+    sys.exit(story.main(keep_serving=not exit))
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the API's description."""
+    from shipcrowd.app import create_app
+
+    typer.echo(json.dumps(create_app().openapi(), indent=1, sort_keys=True))
+
+
+@cli.command()
+def doctor() -> None:
+    """Check that this installation can serve: settings, database, roles, documents, books."""
+    from shipcrowd import doctor as checking
+
+    sys.exit(asyncio.run(checking.run(settings())))
+
+
+@keys.command("new")
+def new_key() -> None:
+    """Print a fresh key for SHIPCROWD_ENCRYPTION_KEYS (and one for SHIPCROWD_SEARCH_KEY)."""
+    typer.echo(f"SHIPCROWD_ENCRYPTION_KEYS={clock.today():%Y%m}:{crypto.new_key()}")
+    typer.echo(f"SHIPCROWD_SEARCH_KEY={crypto.new_key()}")
+
+
+@keys.command("rotate")
+def rotate_keys() -> None:
+    """Seal everything with the newest key: put the new key first in SHIPCROWD_ENCRYPTION_KEYS, then run this."""
+    from shipcrowd import rotation
+
+    config = settings()
+    process.configure(config)
+
+    async def work() -> dict[str, int]:
+        db.connect(process.app_url(config), pool=4)
+        try:
+            return await rotation.rotate()
+        finally:
+            await db.disconnect()
+
+    for what, count in asyncio.run(work()).items():
+        typer.echo(f"{what}: {count} sealed again")
+
+
+@webhook.command("send")
+def send_webhook(
+    vendor: Annotated[str, typer.Option(help="The channel: shopify")],
+    topic: Annotated[str, typer.Option(help="As the vendor writes it: orders/create")],
+    store: Annotated[str, typer.Option(help="The store as the vendor names it: demo.myshopify.com")],
+    file: Annotated[Path, typer.Option("--file", "--F", exists=True, dir_okay=False, help="The payload")],
+    url: Annotated[str | None, typer.Option(help="Default: SHIPCROWD_PUBLIC_URL")] = None,
+) -> None:
+    """Sign a payload file as the vendor would, and post it here."""
+    from shipcrowd import support
+
+    config = settings()
+    process.configure(config)
+    status, body = asyncio.run(
+        support.send_webhook(config, vendor=vendor, topic=topic, store=store, body=file.read_bytes(), url=url)
+    )
+    typer.echo(f"{status} {body}".strip())
+    sys.exit(0 if 200 <= status < 300 else 1)
+
+
+@operator.command("add")
+def add_operator(email: str, name: str) -> None:
+    """Let a person act for the platform (owner of its own company). Asks for a password."""
+    from shipcrowd import support
+
+    config = settings()
+    process.configure(config)
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+    async def work() -> None:
+        db.connect(process.app_url(config), pool=2)
+        try:
+            await support.add_operator(tenancy.PLATFORM_COMPANY, email=email, name=name, password=password)
+        finally:
+            await db.disconnect()
+
+    asyncio.run(work())
+    typer.echo(f"{email} may act for the platform.")
+
+
+def main() -> None:
+    """The console script. A missing setting is one clear line, not a traceback."""
+    try:
+        cli()
+    except process.NotConfigured as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except tenancy.UnsafeDatabaseRole as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,316 @@
+"""Bazaar: an imaginary sales channel, declared like a real one, whose far side is scripted by the tests."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from shipcrowd.channels.contract import (
+    ChannelEvent,
+    ChannelVendor,
+    Dispatch,
+    FailedItem,
+    Milestone,
+    NothingToDo,
+    OrderChanged,
+    OrderTouched,
+    Page,
+    PrivacyAsk,
+    SignIn,
+    StoreAccount,
+    StoreInfo,
+    StoreLeft,
+)
+from shipcrowd.kernel import clock
+from shipcrowd.kernel.errors import Invalid, Unauthenticated
+from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.money import Money
+from shipcrowd.kernel.outbound import Disconnected, Http, Malformed, Refused, read_json
+from shipcrowd.orders.schemas import IncomingLine, IncomingOrder, Payment
+from shipcrowd.pincodes.address import Address
+
+APP_SECRET = "bazaar-app-secret"
+GOOD_TOKEN = "tok-good-1"
+
+
+class BazaarApp(BaseModel):
+    client_id: str = "bazaar-app"
+    client_secret: SecretStr = SecretStr(APP_SECRET)
+
+
+class BazaarKeys(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    token: SecretStr = Field(title="Access token", description="Bazaar → Settings → API", min_length=6)
+    note: str | None = None
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
+
+
+def order(external_id: str = "1001", *, minutes_ago: float = 60, name: str = "Asha Iyer", **changes: object):
+    at = clock.now() - timedelta(minutes=minutes_ago)
+    return IncomingOrder(
+        **{
+            "external_id": external_id,
+            "number": f"#{external_id}",
+            "placed_at": at,
+            "source_updated_at": at,
+            "payment": Payment.prepaid,
+            "subtotal": Money(49900),
+            "total": Money(49900),
+            "ship_to": Address(
+                name=name,
+                phone="9000000001",
+                email="asha@kaveri.example",
+                line1="12, 4th Cross",
+                city="Bengaluru",
+                state="Karnataka",
+                pincode="560038",
+            ),
+            "lines": (
+                IncomingLine(
+                    external_id=f"{external_id}-1",
+                    sku="SAREE-RED",
+                    name="Cotton saree",
+                    quantity=1,
+                    unit_price=Money(49900),
+                    weight_grams=600,
+                ),
+            ),
+            **changes,
+        }
+    )
+
+
+@dataclass
+class FarSide:
+    """One shop over there: what it has, what it accepts, what it was told."""
+
+    external_id: str
+    tokens: set[str] = field(default_factory=lambda: {GOOD_TOKEN})
+    orders: dict[str, IncomingOrder] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    page_size: int = 2
+    calls: list[str] = field(default_factory=list)
+    sinces: list[datetime] = field(default_factory=list)
+    fails: dict[str, list[BaseException]] = field(default_factory=dict)
+    """Operation → what its next calls raise, in turn."""
+    hooks: str | None = None
+    dispatches: dict[str, Dispatch] = field(default_factory=dict)
+    milestones: list[tuple[str, Milestone]] = field(default_factory=list)
+    withdrawals: list[str] = field(default_factory=list)
+    missing_scopes: tuple[str, ...] = ()
+    on_page: object = None
+
+    def put(self, *orders: IncomingOrder) -> None:
+        for each in orders:
+            self.orders[each.external_id] = each
+
+    def fail(self, operation: str, *failures: BaseException) -> None:
+        self.fails.setdefault(operation, []).extend(failures)
+
+    def count(self, operation: str) -> int:
+        return self.calls.count(operation)
+
+
+SHOPS: dict[str, FarSide] = {}
+
+
+class BazaarChannel:
+    def __init__(self, account: StoreAccount) -> None:
+        self.account = account
+
+    async def _call(self, operation: str) -> FarSide:
+        far = SHOPS[self.account.external_id]
+        await self.account.pace("calls", 1)
+        far.calls.append(operation)
+        if far.fails.get(operation):
+            raise far.fails[operation].pop(0)
+        held = await self.account.credentials()
+        if held.token.get_secret_value() not in far.tokens:  # as a vendor's 401
+            held = await self.account.credentials(stale=held)
+            if held.token.get_secret_value() not in far.tokens:
+                raise Disconnected("Bazaar no longer accepts the token.")
+        return far
+
+    async def store(self) -> StoreInfo:
+        far = await self._call("store")
+        return StoreInfo(far.external_id, "Kaveri Handlooms", missing_scopes=far.missing_scopes)
+
+    async def orders(self, since: datetime) -> AsyncIterator[Page]:
+        SHOPS[self.account.external_id].sinces.append(since)
+        known = sorted(SHOPS[self.account.external_id].orders.values(), key=lambda o: o.source_updated_at)
+        changed = [each for each in known if each.source_updated_at >= since]
+        size = SHOPS[self.account.external_id].page_size
+        for start in range(0, len(changed), size):
+            far = await self._call("orders")
+            some = changed[start : start + size]
+            yield Page(
+                orders=tuple(each for each in some if each.external_id not in far.unreadable),
+                failed=tuple(
+                    FailedItem(each.external_id, "the product of a line is gone", {"id": each.external_id, "sum": 1})
+                    for each in some
+                    if each.external_id in far.unreadable
+                ),
+                through=some[-1].source_updated_at,
+            )
+
+    async def order(self, external_id: str) -> IncomingOrder:
+        far = await self._call("order")
+        if external_id in far.unreadable:
+            raise Malformed("the product of a line is gone", '{"id": 1}')
+        if external_id not in far.orders:
+            raise Refused("not_found", "There is no such order.")
+        return far.orders[external_id]
+
+    async def dispatched(self, order_ref: str, dispatch: Dispatch) -> str | None:
+        far = await self._call("dispatched")
+        far.dispatches[dispatch.reference] = dispatch
+        return f"F-{dispatch.reference}"
+
+    async def moved(self, dispatch_ref: str, milestone: Milestone, at: datetime, message: str) -> None:
+        far = await self._call("moved")
+        far.milestones.append((dispatch_ref, milestone))
+
+    async def withdrawn(self, dispatch_ref: str) -> None:
+        far = await self._call("withdrawn")
+        far.withdrawals.append(dispatch_ref)
+
+    async def subscribe(self, webhook_url: str) -> Sequence[str]:
+        far = await self._call("subscribe")
+        far.hooks = webhook_url
+        return ["orders/create", "app/uninstalled"]
+
+    async def unsubscribe(self) -> None:
+        far = await self._call("unsubscribe")
+        far.hooks = None
+
+
+class BazaarWebhooks:
+    def verify(self, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        given = headers.get("x-bazaar-hmac", "")
+        if not any(hmac.compare_digest(signature(secret, body), given) for secret in secrets):
+            raise Unauthenticated("wrong signature")
+
+    def sign(self, secret: str, topic: str, store: str, body: bytes, now: datetime) -> dict[str, str]:
+        return {
+            "x-bazaar-hmac": signature(secret, body),
+            "x-bazaar-topic": topic,
+            "x-bazaar-shop": store,
+            "x-bazaar-id": str(new_id()),
+            "x-bazaar-at": now.isoformat(),
+            "content-type": "application/json",
+        }
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return headers.get("x-bazaar-id") or hashlib.sha256(body).hexdigest()
+
+    def topic(self, headers: Mapping[str, str], body: bytes) -> str:
+        return headers.get("x-bazaar-topic", "")
+
+    def store(self, headers: Mapping[str, str], body: bytes) -> str:
+        return headers.get("x-bazaar-shop", "")
+
+    def read(self, topic: str, body: bytes, headers: Mapping[str, str]) -> list[ChannelEvent]:
+        found = read_json(body)
+        match topic:
+            case "orders/create":
+                if "order" not in found:
+                    raise Malformed("the payload holds no order", body.decode())
+                return [OrderChanged(IncomingOrder.model_validate_json(found["order"]))]
+            case "orders/updated":
+                return [OrderTouched(found["id"])]
+            case "app/uninstalled":
+                at = headers.get("x-bazaar-at")
+                return [StoreLeft(datetime.fromisoformat(at).astimezone(UTC) if at else None)]
+            case "customers/redact":
+                return [PrivacyAsk("redact_buyer", tuple(found["orders"]))]
+            case "customers/data_request":
+                return [PrivacyAsk("data_request", tuple(found["orders"]))]
+            case "shop/redact":
+                return [PrivacyAsk("redact_store")]
+            case _:
+                return [NothingToDo(topic)]
+
+
+def signature(secret: str, body: bytes) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+
+
+def store_id(typed: str) -> str:
+    name = typed.strip().lower().removeprefix("https://").rstrip("/")
+    if "." not in name:
+        raise Invalid("type the shop's address, such as kaveri.bazaar.example", field="store")
+    return name
+
+
+def _start(app: BaseModel, shop: str, state: str, redirect_uri: str) -> str:
+    return f"https://{shop}/oauth?client_id=bazaar-app&state={state}&redirect_uri={redirect_uri}"
+
+
+def _check(app: BaseModel, query: Sequence[tuple[str, str]], now: datetime) -> str:
+    found = dict(query)
+    if found.get("hmac") != "right":
+        raise Unauthenticated("forged callback")
+    return found["shop"]
+
+
+async def _finish(app: BaseModel, http: Http, shop: str, code: str, redirect_uri: str, now: datetime) -> BazaarKeys:
+    SHOPS[shop].calls.append("finish")
+    if code != "good-code":
+        raise Disconnected("The code was used before.")
+    return BazaarKeys(token=SecretStr(GOOD_TOKEN), expires_at=now + timedelta(hours=1))
+
+
+async def _renew(app: BaseModel, http: Http, external_id: str, credentials: BaseModel, now: datetime) -> BazaarKeys:
+    far = SHOPS[external_id]
+    far.calls.append("renew")
+    if far.fails.get("renew"):
+        raise far.fails["renew"].pop(0)
+    if not far.tokens:
+        raise Disconnected("invalid_grant")
+    return BazaarKeys(token=SecretStr(sorted(far.tokens)[-1]), expires_at=now + timedelta(hours=1))
+
+
+vendor = ChannelVendor(
+    slug="bazaar",
+    name="Bazaar",
+    credentials=BazaarKeys,
+    app_settings=BazaarApp,
+    open=BazaarChannel,
+    webhooks=BazaarWebhooks(),
+    webhook_secrets=lambda app, credentials: [APP_SECRET],
+    sign_in=SignIn(start=_start, check=_check, finish=_finish),
+    expires_at=lambda credentials: credentials.expires_at,  # type: ignore[attr-defined]
+    renew=_renew,
+    paces={"calls": (1000.0, 1000.0)},
+    store_id=store_id,
+)
+
+RUGGED = ChannelVendor(
+    slug="rugged",
+    name="Rugged",
+    credentials=BazaarKeys,
+    app_settings=BazaarApp,
+    open=BazaarChannel,
+    webhooks=BazaarWebhooks(),
+    # Its webhooks are signed with each store's own secret.
+    webhook_secrets=lambda app, credentials: [credentials.token.get_secret_value()],  # type: ignore[attr-defined]
+    paces={"calls": (1000.0, 1000.0)},
+    store_id=store_id,
+)
+
+
+def webhook(topic: str, shop: str, payload: object, *, secret: str = APP_SECRET, **headers: str):
+    """The body and the headers of a delivery."""
+    body = json.dumps(payload).encode()
+    return body, BazaarWebhooks().sign(secret, topic, shop, body, clock.now()) | headers
+
+
+def created(incoming: IncomingOrder) -> dict[str, str]:
+    """The payload of orders/create."""
+    return {"order": incoming.model_dump_json()}
