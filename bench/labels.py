@@ -10,7 +10,7 @@ labels never seen before, since typst remembers what it has laid out.
 import time
 from collections.abc import Callable
 from datetime import date
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import typst
 
@@ -106,7 +106,7 @@ def _singly(at: int) -> None:
 def _bare(at: int) -> None:
     pages = "\n#pagebreak()\n".join(f"word{at + i}" for i in range(BATCH))
     source = f'#set page(width: 288pt, height: 432pt)\n#set text(font: "Noto Sans")\n{pages}'
-    typst.compile(cast("bytes", source.encode()), font_paths=fonts(), ignore_system_fonts=True, pdf_tags=False)
+    typst.compile(source.encode(), font_paths=fonts(), ignore_system_fonts=True, pdf_tags=False)
 
 
 _numbers = iter(range(0, 10**9, BATCH))

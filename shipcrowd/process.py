@@ -30,8 +30,10 @@ def configure(config: Settings) -> None:
             raise NotConfigured("SHIPCROWD_SANDBOX is on in production; set SHIPCROWD_ENVIRONMENT or turn it off")
         from shipcrowd.sandbox.app import route_through
 
-        outbound.use_wire(route=route_through(config.sandbox_url))
+        outbound.use_wire(route=route_through(config.sandbox_url), read_seconds=config.outbound_read_seconds)
         logger.warning("sandbox on: vendors are stand-ins", url=config.sandbox_url)
+    else:
+        outbound.use_wire(read_seconds=config.outbound_read_seconds)
     folder = config.data_dir.resolve() / "documents"
     keeping.use(config.documents_url or folder.as_uri())
     wiring.wire()

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     sandbox: bool = False
     """Vendors' addresses point at the stand-ins. Never a silent default."""
     sandbox_url: str = "http://127.0.0.1:8100"
+    outbound_read_seconds: float | None = Field(default=None, gt=0)
+    """The longest to wait for any vendor's answer, below what each operation allows. For sandboxes and drills."""
 
     worker_concurrency: int = Field(default=20, ge=1, le=500)
     job_heartbeat_seconds: float = Field(default=30, ge=1)

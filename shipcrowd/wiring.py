@@ -7,7 +7,6 @@ from typing import Any
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels import vendors as channels
 from shipcrowd.channels.contract import ChannelVendor
-from shipcrowd.channels.events import StoreConnected
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
 from shipcrowd.integrations import manual, shopify, velocity
@@ -25,7 +24,6 @@ CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
 COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
-    StoreConnected: (channel_jobs.subscribe, channel_jobs.sweep),
     PlaceChanged: (shipping_jobs.register_place,),
     OrderCancelAsked: (shipping_jobs.cancel_with_order,),
     ShipmentBooked: (channel_jobs.announce,),
@@ -51,6 +49,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("*/5 * * * *", channel_jobs.sweep_all),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
+    Schedule("30 3 * * *", channel_jobs.tidy),
     Schedule("15 * * * *", ledger_jobs.check_invariants),
 )
 

@@ -25,6 +25,7 @@ from shipcrowd.channels.schemas import (
     FieldOut,
     HealthOfAllOut,
     HealthOut,
+    Replaying,
     StoreDetailOut,
     StoreOut,
     StoreSettingsChange,
@@ -268,6 +269,13 @@ async def replay_failed_item(platform: str, item_id: UUID, who: Writes) -> Accep
     async with acting_for(who.company_id) as session:
         await service.replay_item(session, item_id, platform=platform)
     return Accepted()
+
+
+@router.post("/{platform}/stores/{store_id}/failed-items/replay", status_code=202)
+async def replay_failed_items(platform: str, store_id: UUID, who: Writes) -> Replaying:
+    """Try all open failed items of a store again, the oldest thousand of them."""
+    async with acting_for(who.company_id) as session:
+        return Replaying(items=await service.replay_all(session, store_id, platform=platform))
 
 
 @router.get("/{platform}/announcements")

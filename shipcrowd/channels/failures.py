@@ -100,6 +100,17 @@ async def get(session: AsyncSession, item_id: UUID) -> FailedItem:
     return item
 
 
+async def open_ones(session: AsyncSession, connection_id: UUID, *, limit: int) -> Sequence[UUID]:
+    """The ids of a store's open items, oldest first."""
+    query = (
+        select(FailedItem.id)
+        .where(FailedItem.connection_id == connection_id, FailedItem.resolved_at.is_(None))
+        .order_by(FailedItem.failed_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
 async def page(
     session: AsyncSession,
     *,

@@ -41,6 +41,7 @@ __all__ = [
     "replay_delivery",
     "replay_item",
     "resubscribe_all",
+    "store_key",
     "subscribe",
     "sweep",
     "sweep_all",
@@ -200,7 +201,7 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
             await sweeps.finish(session, run)
         else:
             await sweeps.stop(session, run)
-            await sweep.with_(key=str(connection_id)).enqueue(
+            await sweep.with_(key=store_key(company_id, connection_id)).enqueue(
                 session, company_id=company_id, connection_id=connection_id
             )
 
@@ -294,7 +295,12 @@ async def resubscribe_all() -> None:
 
 async def _enqueue_for(session: AsyncSession, work: Job[...], stores: Sequence[tuple[UUID, UUID]]) -> None:
     payloads = [{"company_id": company_id, "connection_id": connection_id} for company_id, connection_id in stores]
-    await enqueue_many(session, work, payloads, keys=[str(connection_id) for _, connection_id in stores])
+    await enqueue_many(session, work, payloads, keys=[store_key(*store) for store in stores])
+
+
+def store_key(company_id: UUID, connection_id: UUID) -> str:
+    """Under this key a store's waiting jobs of one kind are one job; an event about the store uses the same."""
+    return f"{company_id}:{connection_id}"
 
 
 # --- webhooks in force ----------------------------------------------------------------------------------------------
@@ -334,6 +340,14 @@ async def subscribe(company_id: UUID, connection_id: UUID) -> None:
         elif topics != sync.topics:
             await sweeps.note(session, connection, "subscribe")
             sync.topics = topics
+
+
+@subscribe.exhausted
+async def _not_subscribed(company_id: UUID, connection_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        connection = await connections.get(session, connection_id)
+        words = "The store did not answer when asked for its webhooks; orders are still read by the clock."
+        await sweeps.note(session, connection, "subscribe", error=words)
 
 
 @job(retry=PATIENTLY)

@@ -178,3 +178,9 @@ class Accepted(BaseModel):
     """It was put in the queue."""
 
     accepted: bool = True
+
+
+class Replaying(Accepted):
+    """So many failed items were put in the queue."""
+
+    items: int

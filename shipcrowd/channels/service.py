@@ -30,6 +30,8 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for, company_of
 from shipcrowd.settings import settings
 
+REPLAYED_AT_ONCE = 1000
+
 
 class CannotConnect(Invalid):
     """The store did not accept this connection."""
@@ -96,7 +98,7 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     """The browser came back: exchange what it brought, and connect the store; its connection's id.
 
     `query` is decoded. Raises Unauthenticated (forged, stale, or of another store), SignInStale, CannotConnect,
-    ConnectedElsewhere, Unavailable. The nonce is spent in any case.
+    ConnectedElsewhere, Unavailable. A callback that is genuine spends the nonce, whatever comes of it.
     """
     vendor = vendors.vendor(platform)
     if vendor.sign_in is None:
@@ -212,8 +214,9 @@ async def _record(
 async def _go_on(session: AsyncSession, connection: Connection) -> None:
     """A store may be used (again): read what it has, ask for its webhooks, tell it what it has not been told."""
     ids = {"company_id": connection.company_id, "connection_id": connection.id}
-    await jobs.subscribe.with_(key=str(connection.id)).enqueue(session, **ids)
-    await jobs.sweep.with_(key=str(connection.id)).enqueue(session, **ids)
+    key = jobs.store_key(connection.company_id, connection.id)
+    await jobs.subscribe.with_(key=key).enqueue(session, **ids)
+    await jobs.sweep.with_(key=key).enqueue(session, **ids)
     waiting = await announcements.waiting(session, connection.id)
     await enqueue_many(
         session,
@@ -316,7 +319,7 @@ async def sync_now(session: AsyncSession, connection_id: UUID, *, platform: str)
 async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Make sure of the store's webhooks now. Raises UnknownConnection, WrongConnectionState."""
     connection = await _usable(session, connection_id, platform)
-    await jobs.subscribe.with_(key=str(connection.id)).enqueue(
+    await jobs.subscribe.with_(key=jobs.store_key(connection.company_id, connection.id)).enqueue(
         session, company_id=connection.company_id, connection_id=connection.id
     )
 
@@ -326,6 +329,22 @@ async def replay_item(session: AsyncSession, item_id: UUID, *, platform: str) ->
     item = await failures.get(session, item_id)
     await _usable(session, item.connection_id, platform)
     await jobs.replay_item.with_(key=str(item.id)).enqueue(session, company_id=item.company_id, item_id=item.id)
+
+
+async def replay_all(session: AsyncSession, connection_id: UUID, *, platform: str) -> int:
+    """Try a store's open failed items again, the oldest `REPLAYED_AT_ONCE` of them: after a fix, that is. How many.
+
+    Raises UnknownConnection, WrongConnectionState.
+    """
+    connection = await _usable(session, connection_id, platform)
+    items = await failures.open_ones(session, connection.id, limit=REPLAYED_AT_ONCE)
+    await enqueue_many(
+        session,
+        jobs.replay_item,
+        [{"company_id": connection.company_id, "item_id": item_id} for item_id in items],
+        keys=[str(item_id) for item_id in items],
+    )
+    return len(items)
 
 
 async def replay_delivery(session: AsyncSession, delivery_id: UUID, *, platform: str) -> None:
@@ -357,7 +376,7 @@ async def _usable(session: AsyncSession, connection_id: UUID, platform: str) -> 
 
 
 async def _sweep(session: AsyncSession, connection: Connection) -> None:
-    await jobs.sweep.with_(key=str(connection.id), priority=1).enqueue(
+    await jobs.sweep.with_(key=jobs.store_key(connection.company_id, connection.id), priority=1).enqueue(
         session, company_id=connection.company_id, connection_id=connection.id
     )
 

@@ -63,16 +63,16 @@ class _Doors:
     known: ClassVar[dict[tuple[str, str], Door]] = {}
 
 
-@router.post("/{platform}")
-async def receive(platform: str, request: Request) -> Response:
+@router.post("/{vendor}")
+async def receive(vendor: str, request: Request) -> Response:
     """A webhook that names its store by itself."""
-    return await _receive(vendors.vendor(platform), None, request)
+    return await _receive(vendors.vendor(vendor), None, request)
 
 
-@router.post("/{platform}/{store}")
-async def receive_for_store(platform: str, store: str, request: Request) -> Response:
+@router.post("/{vendor}/{store}")
+async def receive_for_store(vendor: str, store: str, request: Request) -> Response:
     """A webhook at the address of one store: its connection's id, or its id at the vendor."""
-    return await _receive(vendors.vendor(platform), store, request)
+    return await _receive(vendors.vendor(vendor), store, request)
 
 
 def forget_doors() -> None:

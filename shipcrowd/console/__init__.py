@@ -31,7 +31,8 @@ __all__ = ["install", "router"]
 
 router = APIRouter(include_in_schema=False)
 for _part in (
-    sign_in, orders, order, shipments, bulk, manifests, pickups, places, stores, couriers, wallet, settings, jobs, track,
+    sign_in, orders, order, shipments, bulk, manifests, pickups, places, stores, couriers, wallet, settings, jobs,
+    track,
 ):  # fmt: skip
     router.include_router(_part.router)
 

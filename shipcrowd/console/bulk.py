@@ -1,6 +1,7 @@
 """A bulk run: how far it is, what became of each order, and its labels in one PDF."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -30,6 +31,11 @@ def outcome(item: BulkItem, shipment: Shipment | None) -> str:
     return ends.get(State(shipment.state), "booked")
 
 
+def _printable(results: Sequence[tuple[BulkItem, Shipment | None]]) -> list[UUID]:
+    shipments = [shipment for _, shipment in results if shipment is not None and shipment.awb]
+    return [shipment.id for shipment in shipments if shipment.state in queries.PRINTABLE]
+
+
 async def run_page(request: Request, who: Member, run_id: UUID) -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
@@ -49,7 +55,7 @@ async def run_page(request: Request, who: Member, run_id: UUID) -> Response:
         tally=tally,
         busy=bool(tally["waiting"] or tally["booking"]),
         ended=run.total - tally["waiting"] - tally["booking"],
-        printable=sum(1 for _, shipment, _ in rows if shipment and shipment.awb and shipment.state in queries.PRINTABLE),
+        printable=len(_printable(results)),
     )
 
 
@@ -65,7 +71,7 @@ async def print_labels(request: Request, who: Annotated[Member, May("shipments:w
     async with acting_for(who.company_id) as session:
         await bulk.got(session, run_id)
         results = await bulk.results(session, run_id)
-    found = [shipment.id for _, shipment in results if shipment and shipment.awb and shipment.state in queries.PRINTABLE]
+    found = _printable(results)
     if not found:
         raise Conflict("no parcel of this run has a label yet")
     chosen = Layout.a4_4up if layout == Layout.a4_4up else Layout.thermal_4x6

@@ -15,6 +15,7 @@ from shipcrowd.shipping.accounts import NO_ACCOUNT, accounts
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
+
 @router.get("/couriers")
 async def show(request: Request, who: Annotated[Member, May("couriers:read")]) -> Response:
     async with acting_for(who.company_id) as session:

@@ -144,7 +144,7 @@ async def cancel(request: Request, who: Writes, order_id: UUID) -> Response:
     reason = forms.text(await forms.form_of(request), "reason")[:300]
     async with acting_for(who.company_id) as session:
         await service.cancel(session, order_id, reason=reason, actor=who.actor)
-    return web.after(f"/orders/{order_id}", "The order is cancelled here. Cancel it at the store too, if it came from one.")
+    return web.after(f"/orders/{order_id}", "Cancelled here. Cancel it at the store too, if it came from one.")
 
 
 @router.post("/orders/{order_id:uuid}/note")
@@ -197,7 +197,7 @@ async def book_by_hand(request: Request, who: Ships, order_id: UUID) -> Response
     form = await forms.form_of(request)
     given = forms.filled(form, "carrier", "awb")
     if missing := {field for field in ("carrier", "awb") if field not in given}:
-        raise forms.wrong({field: "this is needed" for field in sorted(missing)})
+        raise forms.wrong(dict.fromkeys(sorted(missing), "this is needed"))
     async with acting_for(who.company_id) as session:
         shipment = await booking.book_by_hand(
             session,

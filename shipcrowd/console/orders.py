@@ -88,6 +88,7 @@ async def orders_page(request: Request, who: Member) -> Response:
         states=[str(state) for state in wanted.state],
         query=query,
         narrowed=bool(query.keys() - {"state"}),
+        more=len(query.keys() - {"state", "text"}),
         after=after,
         following=following,
         back=web.with_query("/orders", query, after=after),
@@ -184,7 +185,7 @@ async def _one_line_more(request: Request, who: Member, form: FormData) -> Respo
     names = forms.texts(form, "line_name")
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
-    answer = web.page(
+    return web.page(
         request,
         "order_new.html",
         title="New order",
@@ -193,7 +194,6 @@ async def _one_line_more(request: Request, who: Member, form: FormData) -> Respo
         states=sorted(state.name for state in BY_CODE.values()),
         refill=True,
     )
-    return answer
 
 
 LINE = ("line_name", "line_sku", "line_units", "line_price", "line_weight")

@@ -74,7 +74,7 @@ async def add(request: Request, who: Writes) -> Response:
 
 def _needed(typed: dict[str, str]) -> dict[str, str]:
     # What is left blank is judged by the service, which names everything that is missing at once.
-    return {field: "" for field in ("contact", "phone", "line1", "city", "pincode")} | typed
+    return dict.fromkeys(("contact", "phone", "line1", "city", "pincode"), "") | typed
 
 
 async def place_page(request: Request, who: Member, place_id: UUID) -> Response:

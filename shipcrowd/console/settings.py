@@ -29,8 +29,8 @@ async def settings_page(request: Request, who: Member, *, token: str = "", **_: 
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         company = await service.company(session)
-        team = (await service.team(session, limit=SHOWN))[0] if who.may("team:read") else []
-        keys = (await api_keys.list_keys(session, limit=SHOWN))[0] if who.may("api_keys:write") else []
+        team = (await service.team(session, limit=SHOWN))[0] if who.may("team:read") else ()
+        keys = (await api_keys.list_keys(session, limit=SHOWN))[0] if who.may("api_keys:write") else ()
         me = await people.person(session, who.user_id) if who.user_id else None
     companies = await workplaces(who.user_id) if who.user_id else []
     return web.page(

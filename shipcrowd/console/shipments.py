@@ -88,6 +88,7 @@ async def shipments_page(request: Request, who: Member) -> Response:
         group=query.get("group", ""),
         query=query,
         narrowed=bool(query.keys() - {"group"}),
+        more=len(query.keys() - {"group", "text"}),
         after=after,
         following=following,
         courier_names=[(vendor.slug, vendor.name) for vendor in vendors.vendors()],

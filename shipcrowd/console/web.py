@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
@@ -26,7 +26,7 @@ from shipcrowd.console import words
 from shipcrowd.identity.guard import CSRF_FIELD, CsrfRefused
 from shipcrowd.identity.member import Member
 from shipcrowd.kernel import clock
-from shipcrowd.kernel.errors import Forbidden, Invalid, NotFound, ShipcrowdError, Unauthenticated
+from shipcrowd.kernel.errors import Forbidden, NotFound, ShipcrowdError, Unauthenticated
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -86,13 +86,15 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (
-        words.money, words.rupees, words.kg, words.typed_kg, words.typed_cm, words.moment, words.short_moment,
-        words.ago, words.order_state, words.shipment_state, words.ship_by, words.said,
-    ):  # fmt: skip
-        made.filters[filter_.__name__] = filter_
-    made.globals.update(asset=asset, words=words, size=words.size, days=words.days, with_query=with_query)
+    cast(dict[str, Any], made.filters).update({each.__name__: each for each in FILTERS})
+    cast(dict[str, Any], made.globals).update(GLOBALS)
     return made
+
+
+FILTERS: Sequence[Callable[..., Any]] = (
+    words.money, words.rupees, words.kg, words.typed_kg, words.typed_cm, words.moment, words.short_moment, words.ago,
+    words.order_state, words.shipment_state, words.ship_by, words.said,
+)  # fmt: skip
 
 
 @cache
@@ -108,14 +110,20 @@ def asset(name: str) -> str:
 
 def with_query(path: str, query: Mapping[str, Any], **changed: Any) -> str:
     """`path` with these query values, some of them changed; what is empty is left out."""
-    merged = {**query, **changed}
-    pairs = [
-        (key, str(value))
-        for key, values in merged.items()
-        for value in (list(values) if isinstance(values, list | tuple) else [values])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        if value not in (None, "")
-    ]
+    pairs: list[tuple[str, str]] = []
+    for key, value in {**query, **changed}.items():
+        values = cast(list[Any], value) if isinstance(value, list) else [value]
+        pairs += [(key, str(each)) for each in values if each not in (None, "")]
     return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+GLOBALS: Mapping[str, Any] = {
+    "asset": asset,
+    "words": words,
+    "size": words.size,
+    "days": words.days,
+    "with_query": with_query,
+}
 
 
 def page(
@@ -158,7 +166,9 @@ class Typed:
     """What was typed into the form that was refused, so that nobody types it again."""
 
     def __init__(self, request: Request) -> None:
-        self.form = getattr(request.state, "form", None) if getattr(request.state, "problem", None) else None
+        problem: Problem | None = getattr(request.state, "problem", None)
+        self.form = getattr(request.state, "form", None) if problem else None
+        self.wrong: Mapping[str, str] = problem.fields if problem else {}
 
     def __call__(self, field: str, otherwise: Any = "") -> Any:
         if self.form is not None and field in self.form:
@@ -168,6 +178,10 @@ class Typed:
     @property
     def again(self) -> bool:
         return self.form is not None
+
+    def refused(self, *fields: str) -> bool:
+        """Whether one of these fields is what is wrong."""
+        return any(field in self.wrong for field in fields)
 
 
 def pdf(data: bytes, name: str) -> Response:
@@ -322,5 +336,3 @@ def same_site(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin and urlsplit(origin).netloc != request.headers.get("host"):
         raise CsrfRefused()
-
-

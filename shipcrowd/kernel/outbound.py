@@ -188,6 +188,8 @@ class Http:
         if json is not None:
             content = jsonlib.dumps(json, default=_plain).encode()
             headers = {"content-type": "application/json", **(headers or {})}
+        if _Wire.read_seconds is not None:
+            read_seconds = min(read_seconds or self.limits.read_seconds, _Wire.read_seconds)
         timeout = (
             httpx2.Timeout(read_seconds, connect=self.limits.connect_seconds, pool=5.0)
             if read_seconds
@@ -282,12 +284,18 @@ class _Wire:
 
     route: Router | None = None
     transport: httpx2.AsyncBaseTransport | None = None
+    read_seconds: float | None = None
     clients: dict[str, Http] = {}  # noqa: RUF012 - one per process on purpose
 
 
-def use_wire(*, route: Router | None = None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-    """Set how every vendor is reached from now on; forgets the clients made so far."""
-    _Wire.route, _Wire.transport = route, transport
+def use_wire(
+    *,
+    route: Router | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    read_seconds: float | None = None,
+) -> None:
+    """Set how every vendor is reached from now on, and the longest wait for any answer; forgets earlier clients."""
+    _Wire.route, _Wire.transport, _Wire.read_seconds = route, transport, read_seconds
     _Wire.clients = {}
 
 

@@ -104,7 +104,6 @@ class FarSide:
     milestones: list[tuple[str, Milestone]] = field(default_factory=list)
     withdrawals: list[str] = field(default_factory=list)
     missing_scopes: tuple[str, ...] = ()
-    on_page: object = None
 
     def put(self, *orders: IncomingOrder) -> None:
         for each in orders:

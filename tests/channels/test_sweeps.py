@@ -6,15 +6,16 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from shipcrowd.channels import jobs, sweeps
-from shipcrowd.channels.contract import Page
+from shipcrowd.channels import jobs, service, sweeps
 from shipcrowd.channels.importing import Taken
-from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel.errors import Invalid
+from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.outbound import Disconnected, Refused, Unavailable
+from shipcrowd.orders import service as orders
 from tests.channels import look
-from tests.channels.bazaar import SHOPS, order
+from tests.channels.bazaar import SHOPS, FarSide, order
 from tests.support import drain
 
 
@@ -55,8 +56,6 @@ async def test_a_sweep_cut_short_goes_on_where_it_was(company, connect, far):
     far.page_size = 2
     store = await connect()
     async with tenancy.unowned() as session:
-        from shipcrowd.kernel import db
-
         await (await db.driver(session)).execute("DELETE FROM pgqueuer")
     third = iter(range(3))
 
@@ -118,8 +117,6 @@ async def test_one_unreadable_order_costs_itself_only_and_is_replayed_after_a_fi
 
 
 async def test_an_order_that_cannot_be_stored_does_not_hold_its_page_back(company, connect, far, monkeypatch):
-    from shipcrowd.orders import service as orders
-
     real = orders.import_orders
 
     async def picky(session, *, connection_id, source, incoming):
@@ -145,6 +142,19 @@ async def test_an_order_the_database_refuses_is_isolated_too(company, connect, f
     (item,) = await look.failed(company)
     assert item.external_id == "2"
     assert "Asha" not in item.reason
+
+
+async def test_after_a_fix_all_failed_items_of_a_store_are_replayed_at_once(http, company, connect, far):
+    far.put(*(order(str(n)) for n in range(1, 6)))
+    far.unreadable.update({"1", "2", "4"})
+    store = await connect()
+    await drain()
+    far.unreadable.clear()
+    answer = await http.post(f"/integrations/bazaar/stores/{store}/failed-items/replay")
+    assert (answer.status_code, answer.json()["items"]) == (202, 3)
+    await drain()
+    assert await look.order_numbers(company) == [f"#{n}" for n in range(1, 6)]
+    assert (await http.get("/integrations/health")).json()["level"] == "ok"
 
 
 async def test_a_later_sweep_that_can_read_an_order_resolves_it(company, connect, far):
@@ -279,8 +289,6 @@ async def test_the_clock_sweeps_only_what_is_due_and_connected(company, store, c
         await jobs.sweep_all.run()
         assert await look.jobs_waiting(company) == 0
     async with tenancy.acting_for(company) as session:
-        from shipcrowd.channels import service
-
         await service.pause(session, store, platform="bazaar", actor="user:asha")
     with time_machine.travel(clock.now() + timedelta(hours=1)):
         await jobs.sweep_all.run()
@@ -323,10 +331,6 @@ async def test_reaching_further_back_reads_the_older_orders_now(http, company, c
 
 
 async def test_two_companies_stores_do_not_see_each_other(company, store, connect, far):
-    from shipcrowd.channels import service
-    from shipcrowd.kernel.ids import new_id
-    from tests.channels.bazaar import FarSide
-
     other, shop = new_id(), FarSide("narmada." + far.external_id)
     SHOPS[shop.external_id] = shop
     shop.put(order("9"))
@@ -337,7 +341,3 @@ async def test_two_companies_stores_do_not_see_each_other(company, store, connec
     assert (await look.order_numbers(company), await look.order_numbers(other)) == ([], ["#9"])
     await sweep(company, theirs)  # a job that names another company's store finds none
     assert await look.order_numbers(company) == []
-
-
-def test_a_page_may_be_empty():
-    assert Page(()).failed == ()

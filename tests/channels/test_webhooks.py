@@ -1,20 +1,33 @@
 """Intake: what is let in, what is kept, and that nothing else leaves a trace."""
 
-import json
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 import time_machine
+from pydantic import SecretStr
+from starlette.requests import Request
 
-from shipcrowd.channels import webhooks
+from shipcrowd.channels import service, vendors, webhooks
+from shipcrowd.channels.contract import OrderChanged
 from shipcrowd.connections import service as connections
-from shipcrowd.kernel import clock, tenancy
+from shipcrowd.connections.models import Kind
+from shipcrowd.kernel import audit, clock, tenancy
+from shipcrowd.kernel.errors import TooLarge
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.inbox import Outcome
 from shipcrowd.settings import settings
 from tests.channels import look
-from tests.channels.bazaar import SHOPS, FarSide, created, order, webhook
+from tests.channels.bazaar import (
+    APP_SECRET,
+    SHOPS,
+    BazaarKeys,
+    BazaarWebhooks,
+    FarSide,
+    created,
+    order,
+    signature,
+    webhook,
+)
 from tests.support import drain
 
 
@@ -64,7 +77,7 @@ async def test_a_forged_webhook_is_refused_and_leaves_no_trace_but_a_count(http,
 
 
 async def test_an_unknown_store_is_answered_like_a_forgery(http, store, far):
-    before = counted("unknown_store")
+    stored, before = await look.every_delivery(), counted("unknown_store")
     body, headers = webhook("orders/create", far.external_id, created(order()), secret="forged")
     forged = await send(http, body, headers)
     body, headers = webhook("orders/create", "nobody.bazaar.example", created(order()))
@@ -74,7 +87,8 @@ async def test_an_unknown_store_is_answered_like_a_forgery(http, store, far):
     for answer in (unknown, nameless, other_id):
         assert (answer.status_code, answer.json()) == (forged.status_code, forged.json())
     assert counted("unknown_store") == before + 3
-    assert await look.every_delivery() == 0 or await drain() == 0
+    assert await look.every_delivery() == stored
+    assert await drain() == 0
 
 
 async def test_an_unknown_platform_is_not_found(http):
@@ -100,11 +114,6 @@ async def test_an_oversized_body_is_refused_without_reading_it_all(http, store, 
 
 
 async def test_a_length_that_lies_does_not_get_past_the_limit(store, far, monkeypatch):
-    from starlette.requests import Request
-
-    from shipcrowd.channels import vendors
-    from shipcrowd.kernel.errors import TooLarge
-
     monkeypatch.setattr(settings(), "webhook_body_bytes", 1000)
     read = 0
 
@@ -120,8 +129,6 @@ async def test_a_length_that_lies_does_not_get_past_the_limit(store, far, monkey
 
 
 async def test_empty_and_unreadable_bodies_are_bad_requests_and_leave_nothing(http, company, store, far):
-    from tests.channels.bazaar import APP_SECRET, signature
-
     _, headers = webhook("orders/create", far.external_id, {})
     assert (await send(http, b"", headers)).status_code == 400
     for body in (b"webhook_id=7", b"[" * 100_000):
@@ -191,9 +198,6 @@ async def test_an_unreadable_delivery_is_shown_and_can_be_replayed_after_a_fix(h
     assert (delivery.outcome, delivery.note) == (Outcome.failed, "the payload holds no order")
     (item,) = await look.failed(company)
     assert (item.delivery_id, item.resolved_at) == (delivery.id, None)
-
-    from shipcrowd.channels.contract import OrderChanged
-    from tests.channels.bazaar import BazaarWebhooks
 
     monkeypatch.setattr(BazaarWebhooks, "read", lambda self, topic, body, headers: [OrderChanged(order("1001"))])
     answer = await http.post(f"/integrations/bazaar/failed-items/{item.id}/replay")
@@ -281,7 +285,7 @@ async def test_an_uninstall_without_a_time_is_checked_with_the_store(http, compa
     del headers["x-bazaar-at"]
     await send(http, body, headers)
     await drain()
-    assert (await look.connection(company, store)).status in ({"left", "disconnected"} if revoked else {status})
+    assert (await look.connection(company, store)).status == status
 
 
 async def test_a_closed_stores_orders_are_not_taken_in(http, company, store, far):
@@ -300,11 +304,6 @@ async def test_a_wrong_secret_remembered_from_before_a_reconnect_is_looked_up_ag
     assert (await send(http, *old, path)).status_code == 200
     async with tenancy.acting_for(company) as session:
         # Connected again by another process: this one's memory is not told.
-        from pydantic import SecretStr
-
-        from shipcrowd.connections.models import Kind
-        from tests.channels.bazaar import BazaarKeys
-
         await connections.connect(
             session,
             vendor="rugged",
@@ -322,8 +321,6 @@ async def test_a_wrong_secret_remembered_from_before_a_reconnect_is_looked_up_ag
 async def test_a_delivery_at_one_stores_address_that_names_another_is_refused(http, company, store, connect, far):
     other = FarSide("narmada." + far.external_id)
     SHOPS[other.external_id] = other
-    from shipcrowd.channels import service
-
     theirs = await service.connect_pasted(
         new_id(), platform="bazaar", store=other.external_id, given={"token": "tok-good-1"}, actor="user:mona"
     )
@@ -365,8 +362,6 @@ async def test_a_whole_stores_data_goes_with_its_deliveries(http, company, store
 
 
 async def test_a_buyer_who_asks_for_their_data_is_written_down(http, company, store, far):
-    from shipcrowd.kernel import audit
-
     await send(http, *webhook("customers/data_request", far.external_id, {"orders": ["1001"]}))
     await drain()
     async with tenancy.acting_for(company) as session:
@@ -388,5 +383,3 @@ def test_only_the_vendors_own_headers_are_kept_and_not_too_many():
     )
     assert kept == {"x-bazaar-topic": "orders/create", "content-type": "application/json"}
     assert len(webhooks._bounded("d" * 500)) < webhooks.ID_CHARACTERS
-    assert json.dumps(kept)
-    assert isinstance(new_id(), UUID)

@@ -1,5 +1,5 @@
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -98,6 +98,9 @@ class Pdf:
     def __len__(self) -> int:
         return len(self.reader.pages)
 
+    def close(self) -> None:
+        self._drawn.close()
+
     def size(self, page: int = 0) -> tuple[float, float]:
         box = self.reader.pages[page].mediabox
         return round(float(box.width), 2), round(float(box.height), 2)
@@ -141,5 +144,13 @@ class Pdf:
 
 
 @pytest.fixture
-def pdf() -> Callable[[bytes], Pdf]:
-    return Pdf
+def pdf() -> Iterator[Callable[[bytes], Pdf]]:
+    opened: list[Pdf] = []
+
+    def open_pdf(data: bytes) -> Pdf:
+        opened.append(Pdf(data))
+        return opened[-1]
+
+    yield open_pdf
+    for one in opened:
+        one.close()

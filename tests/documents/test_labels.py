@@ -290,3 +290,21 @@ def test_too_much_at_once_is_refused(label: Label, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(render, "MAX_SHEETS", 2)
     with pytest.raises(TooLarge, match="at most 2 labels"):
         labels_pdf([label()] * 3)
+
+
+def test_the_typesetter_is_made_to_forget_after_many_labels(label: Label, monkeypatch: pytest.MonkeyPatch):
+    compiled: list[int] = []
+    typeset = render._typst
+
+    def counted(files, made_at):
+        compiled.append(len(files))
+        return typeset(files, made_at)
+
+    monkeypatch.setattr(render, "_typst", counted)
+    monkeypatch.setattr(render, "REMEMBERED", 4)
+    monkeypatch.setattr(render._Remembered, "sheets", 0)
+    labels_pdf([label()] * 3)
+    assert len(compiled) == 1
+    labels_pdf([label()] * 3)
+    assert len(compiled) == 2 + render.COMPILATIONS_REMEMBERED + 1
+    assert render._Remembered.sheets == 0

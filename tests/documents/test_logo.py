@@ -12,6 +12,13 @@ from shipcrowd.documents.render import checked_logo, labels_pdf
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 40"><rect width="100" height="40"/></svg>'
 
 
+JPEG = bytes.fromhex(
+    f"ffd8 ffe000104a46494600010101004800480000 ffdb004300{'10' * 64} ffc0000b080001000101011100"
+    f"ffc4001400{'01' + '00' * 16} ffc4001410{'01' + '00' * 16} ffda0008010100003f00 3f ffd9"
+)
+"""One grey dot."""
+
+
 def png(width: int, height: int, *, broken: bool = False) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -23,7 +30,7 @@ def png(width: int, height: int, *, broken: bool = False) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("data", "kind"), [(png(60, 30), "png"), (SVG, "svg")])
+@pytest.mark.parametrize(("data", "kind"), [(png(60, 30), "png"), (SVG, "svg")], ids=["png", "svg"])
 def test_a_logo_is_printed_beside_the_sellers_name(label: Callable[..., LabelData], pdf, data: bytes, kind: str):
     logo = checked_logo(data)
     assert logo.kind == kind
@@ -33,7 +40,8 @@ def test_a_logo_is_printed_beside_the_sellers_name(label: Callable[..., LabelDat
 
     def dark(page) -> int:
         """Dots in the left 24 mm of the head, where the logo goes."""
-        return sum(page.pixels()[y, x] < 128 for y in range(24, 100) for x in range(24, 190))
+        pixels = page.pixels()
+        return sum(pixels[y, x] < 128 for y in range(24, 100) for x in range(24, 190))
 
     assert dark(with_logo) > 2 * dark(without)
 
@@ -103,3 +111,13 @@ def test_a_broken_picture_that_got_in_anyway_does_not_stop_the_labels(
 ):
     page = pdf(labels_pdf([replace(label(), logo=Logo(data))]))
     assert page.barcodes()[0].text == "14325551234567"
+
+
+def test_a_jpeg_is_taken_and_its_size_is_read():
+    logo = checked_logo(JPEG)
+    assert (logo.kind, logo.size) == ("jpeg", (1, 1))
+
+
+def test_a_jpeg_too_large_to_unpack_is_refused():
+    with pytest.raises(BadLogo, match="4096 × 8192 pixels"):
+        Logo(JPEG.replace(bytes.fromhex("080001000101"), bytes.fromhex("082000100001")))

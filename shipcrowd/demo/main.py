@@ -1,0 +1,95 @@
+"""Sets the stage, tells the day, prints the table, and keeps serving."""
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+
+from shipcrowd import process
+from shipcrowd.demo import story, summary
+from shipcrowd.demo.seller import NotAnswered, Seller, TookTooLong
+from shipcrowd.demo.stage import Stage, WillNotStart
+from shipcrowd.demo.story import Day
+from shipcrowd.kernel import db
+from shipcrowd.sandbox.client import DeskClient
+from shipcrowd.settings import settings
+
+OUT = Path("demo-out")
+
+
+def say(words: str) -> None:
+    print(words, flush=True)
+
+
+def main(*, keep_serving: bool) -> int:
+    """0 when every check passed; 1 when one did not, or the demo could not be told."""
+    stage = Stage(settings().data_dir.resolve() / "demo")
+    try:
+        say("Setting up the database …")
+        stage.set_up()
+        settings.cache_clear()
+        process.configure(settings().model_copy(update={"log_level": "WARNING", "log_format": "text"}))
+        say("Starting the stand-ins, the API and a worker …")
+        stage.start_sandbox(story.SHOP)
+        stage.start_api()
+        stage.start_worker()
+        started = time.monotonic()
+        good = asyncio.run(day(stage))
+        say(f"\nA day of trade in {time.monotonic() - started:.0f} s. Labels: {OUT}/labels.pdf")
+        if not good:
+            say(f"A check failed. The logs are in {stage.folder / 'logs'}.")
+            return 1
+        if keep_serving:
+            serve_on(stage)
+        return 0
+    except (WillNotStart, TookTooLong, NotAnswered) as error:
+        say(f"\nThe demo could not be told: {error}\nThe logs are in {stage.folder / 'logs'}.")
+        return 1
+    finally:
+        stage.stop()
+
+
+async def day(stage: Stage) -> bool:
+    """Tell the story against the running processes; whether all checks passed."""
+    db.connect(settings().app_database_url or "", pool=4)
+    seller = Seller(stage.url)
+    try:
+        async with DeskClient(stage.sandbox_url) as desk:
+            told = Day(seller, desk, OUT)
+            say("Buyers order, the seller ships, parcels travel …")
+            await story.tell(told, stage.url)
+            rows, checks = await summary.checked(told)
+    finally:
+        await seller.close()
+        await db.disconnect()
+    width = max(len(name) for name, _ in rows)
+    say("")
+    for name, value in rows:
+        say(f"  {name.ljust(width)}  {value}")
+    say("")
+    for check in checks:
+        say(f"  {'✓' if check.good else '✗'} {check.name}{'' if check.good else ': ' + check.detail}")
+    return all(check.good for check in checks)
+
+
+def serve_on(stage: Stage) -> None:
+    say(
+        f"\nShipCrowd is at {stage.url}   (sign in as {story.EMAIL} / {story.PASSWORD})"
+        f"\nThe desk that plays the outside world is at {stage.sandbox_url}/desk"
+        "\nCtrl-C ends it."
+    )
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not stopped:
+        for name, running in stage.processes.items():
+            if running.poll() is not None:
+                say(f"{name} ended by itself; its log is in {stage.folder / 'logs'}")
+                sys.exit(1)
+        time.sleep(0.5)
