@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shipcrowd import process
 from shipcrowd.channels import vendors
-from shipcrowd.channels.open import app_of
+from shipcrowd.channels.open import app_settings
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.identity import passwords, people
@@ -38,7 +38,7 @@ async def send_webhook(
             credentials = connections.credentials(connection, channel.credentials)
     finally:
         await db.disconnect()
-    secret = channel.webhook_secrets(app_of(channel), credentials)[0]
+    secret = channel.webhook_secrets(app_settings(channel), credentials)[0]
     headers = channel.webhooks.sign(secret, topic, external_id, body, clock.now())
     # Straight to ourselves, past the sandbox's routing: this stands in for the vendor.
     door = outbound.Http("ourselves")

@@ -62,7 +62,7 @@ async def order_counts(session: AsyncSession) -> Mapping[str, int]:
         """
     )
     values = {"company": tenancy.company_of(session), "states": list(OrderState), "most": COUNTED}
-    return dict((await session.execute(counted, values)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(counted, values)}
 
 
 async def shipment_counts(session: AsyncSession) -> Mapping[str, int]:
@@ -75,7 +75,7 @@ async def shipment_counts(session: AsyncSession) -> Mapping[str, int]:
         """
     )
     values = {"company": tenancy.company_of(session), "states": list(State), "most": COUNTED}
-    return dict((await session.execute(counted, values)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(counted, values)}
 
 
 async def printable(session: AsyncSession, order_ids: Collection[UUID]) -> Sequence[UUID]:
@@ -85,9 +85,9 @@ async def printable(session: AsyncSession, order_ids: Collection[UUID]) -> Seque
         .where(Shipment.order_id.in_(list(order_ids)), Shipment.awb.is_not(None), Shipment.state.in_(PRINTABLE))
         .order_by(Shipment.created_at)
     )
-    found = (await session.execute(query)).tuples().all()
+    found = (await session.execute(query)).all()
     place = {order_id: i for i, order_id in enumerate(order_ids)}
-    return [shipment_id for _, shipment_id in sorted(found, key=lambda pair: place[pair[0]])]
+    return [row[1] for row in sorted(found, key=lambda row: place[row[0]])]
 
 
 async def awbs_of_orders(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Shipment]]:
@@ -125,13 +125,13 @@ async def waiting_for_pickup(session: AsyncSession) -> Sequence[tuple[UUID, str,
         .group_by(Shipment.place_id, Shipment.courier)
         .order_by(func.count().desc())
     )
-    return (await session.execute(query)).tuples().all()
+    return [(row[0], row[1], row[2]) for row in await session.execute(query)]
 
 
 async def order_numbers(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, str]:
     """The numbers of many orders, in one query."""
     query = select(Order.id, Order.number).where(Order.id.in_(list(order_ids)))
-    return dict((await session.execute(query)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def shipments_named(session: AsyncSession, wanted: Mapping[str, UUID]) -> Mapping[str, Shipment]:

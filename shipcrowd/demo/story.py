@@ -100,7 +100,8 @@ async def open_shop(day: Day, url: str) -> None:
     await seller.sign_up(company="Asha Steel", name="Asha Rao", email=EMAIL, password=PASSWORD)
     await seller.patch("/company", {"state": "Delhi"})
     place = {
-        "name": "Okhla warehouse", "contact": "Ravi Kumar", "phone": "9811111111", "line1": "Plot 4, Okhla Phase 2",
+        "name": "Okhla warehouse", "contact": "Ravi Kumar", "phone": "9811111111", "email": "okhla@asha-steel.example",
+        "line1": "Plot 4, Okhla Phase 2",
         "city": "New Delhi", "state": "Delhi", "pincode": "110020",
     }  # fmt: skip
     await seller.post("/places", place)
