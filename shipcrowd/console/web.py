@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from shipcrowd.console import words
-from shipcrowd.identity.guard import CSRF_FIELD, CsrfRefused
+from shipcrowd.identity.guard import CSRF_FIELD, CsrfRefused, MissingPermission, NotSignedIn
 from shipcrowd.identity.member import Member
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Forbidden, NotFound, ShipcrowdError, Unauthenticated
@@ -298,16 +298,17 @@ async def _answer(
     again: Callable[..., Awaitable[Response]] | None,
     error: ShipcrowdError | OutsideFailure | RequestValidationError,
 ) -> Response:
-    whole_page = isinstance(error, Unauthenticated | Forbidden | NotFound | RequestValidationError)
-    if again is not None and not whole_page:
+    at_the_door = isinstance(error, NotSignedIn | CsrfRefused | MissingPermission | RequestValidationError)
+    if again is not None and not at_the_door:
         request.state.problem = problem_of(error)
         member: Member | None = getattr(request.state, "member", None)
         try:
             return await (again(request, member, **request.path_params) if member else again(request))
         except ShipcrowdError as worse:
+            # The page has nothing to stand on either: most often, the thing itself is not there.
             request.state.problem = None
             error = worse
-    if isinstance(error, Unauthenticated):
+    if isinstance(error, NotSignedIn):
         return _to_sign_in(request)
     return error_page(request, problem_of(error), stale=isinstance(error, CsrfRefused))
 

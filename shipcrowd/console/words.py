@@ -214,14 +214,15 @@ def short_moment(at: datetime) -> str:
     return whole.replace(f" {clock.today().year},", ",", 1)
 
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNITS = ((2 * 86_400, 86_400, "d"), (3_600, 3_600, "h"), (60, 60, "min"))
+"""From how many seconds on a unit is used: up to two days are told in hours, because a day matters then."""
 
 
 def span(length: timedelta) -> str:
-    """`3 d`, `5 h`, `12 min`, `moments`: the largest whole unit, without a sign."""
+    """`3 d`, `29 h`, `12 min`, `moments`: in whole units, without a sign."""
     seconds = abs(int(length.total_seconds()))
-    for unit, word in _UNITS:
-        if seconds >= unit:
+    for least, unit, word in _UNITS:
+        if seconds >= least:
             return f"{seconds // unit} {word}"
     return "moments"
 
