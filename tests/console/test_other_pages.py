@@ -80,7 +80,7 @@ async def test_a_store_is_connected_with_pasted_credentials_and_the_secret_is_ne
 
 async def test_an_order_that_cannot_be_read_is_shown_and_tried_again(signed_in, day):
     url = f"/stores/{day.store_id}"
-    day.far.put(bazaar.order("9001"))
+    day.far.put(bazaar.order("9001", minutes_ago=1))
     day.far.unreadable.add("9001")
     await signed_in.post(f"{url}/sync")
     await drain()

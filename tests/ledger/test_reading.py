@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shipcrowd.kernel import db
 from shipcrowd.kernel.errors import Invalid
@@ -79,32 +80,49 @@ async def test_a_sound_book_has_no_discrepancies(company: UUID):
         assert await invariants.verify(session) == []
 
 
-async def broken(company: UUID, sql: str) -> list[Discrepancy]:
-    async with acting_for(company) as session:
-        await session.execute(text(sql))
-    async with acting_for(company) as session:
-        return await invariants.verify(session)
+@pytest.fixture
+def broken(database_urls: tuple[str, str]):
+    """Damage a company's book as only the owner of the tables could, and look what the invariants say."""
+
+    async def damage(company: UUID, sql: str) -> list[Discrepancy]:
+        owner = await db.open_connection(database_urls[0])
+        try:
+            where = "AND" if "WHERE" in sql else "WHERE"
+            await owner.execute(f"{sql} {where} company_id = $1", company)
+        finally:
+            await owner.close()
+        async with acting_for(company) as session:
+            return await invariants.verify(session)
+
+    return damage
 
 
-async def test_a_balance_that_is_not_the_sum_of_its_movements_is_found(company: UUID):
+async def test_not_even_the_app_may_edit_a_movement(company: UUID):
+    await post(company, entry())
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with acting_for(company) as session:
+            await session.execute(text("UPDATE ledger_movements SET amount_paise = 1"))
+
+
+async def test_a_balance_that_is_not_the_sum_of_its_movements_is_found(company: UUID, broken):
     await post(company, entry())
     found = await broken(company, "UPDATE ledger_accounts SET balance_paise = 99 WHERE code = 'wallet'")
     assert found == [Discrepancy(company, Fault.balance, "wallet", Money(99), Money(100_00))]
 
 
-async def test_a_balance_without_movements_is_found(company: UUID):
+async def test_a_balance_without_movements_is_found(company: UUID, broken):
     await post(company, entry())
     found = await broken(company, "UPDATE ledger_accounts SET balance_paise = 1 WHERE code = 'cod_payable'")
     assert found == [Discrepancy(company, Fault.balance, "cod_payable", Money(1), Money.zero)]
 
 
-async def test_a_movement_without_a_cause_is_found(company: UUID):
+async def test_a_movement_without_a_cause_is_found(company: UUID, broken):
     [posted] = await post(company, entry())
     found = await broken(company, "UPDATE ledger_movements SET reference = 'somehow'")
     assert found == [Discrepancy(company, Fault.cause, str(posted.id))]
 
 
-async def test_a_reversal_of_another_amount_is_found(company: UUID):
+async def test_a_reversal_of_another_amount_is_found(company: UUID, broken):
     [posted] = await post(company, entry())
     async with acting_for(company) as session:
         undone = await service.reverse(session, posted.id, key="undo")
@@ -121,7 +139,7 @@ async def test_more_taken_for_a_reference_than_was_set_aside_for_it_is_found(com
         ]
 
 
-async def test_a_company_is_told_of_its_own_book_only_and_the_platform_of_all(company: UUID):
+async def test_a_company_is_told_of_its_own_book_only_and_the_platform_of_all(company: UUID, broken):
     other = new_id()
     await post(other, entry())
     await post(company, entry())

@@ -1,0 +1,54 @@
+# Every command sets up what it needs: a machine has git, make and Python 3.11, nothing else.
+
+PYTHON ?= python3
+BOOT := var/bootstrap
+UV := $(BOOT)/bin/uv
+RUN := $(UV) run --frozen --no-sync
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak dev assets format migration clean
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: assets ## A demo company and a day of trade; keeps serving (EXIT=1: ends after the day)
+	$(RUN) python -m shipcrowd demo $(if $(EXIT),--exit)
+
+test: assets ## The whole suite (ARGS="-k booking" for a part of it)
+	$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(READY) ## Lint, types, layers
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pyright
+	$(RUN) lint-imports
+
+bench: assets ## Figures beside their baselines
+	$(RUN) python -m bench $(ROWS)
+
+soak: assets ## Days of trade with faults, one after another (DAYS=10)
+	$(RUN) python -m tests.soak --days $(or $(DAYS),10)
+
+dev: assets ## Everything running, with reload of the API, on an empty company
+	$(RUN) python -m shipcrowd demo
+
+format: $(READY) ## Put the code in order
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+assets: $(READY) ## Fonts and browser assets, from the npm lock file
+	@$(RUN) python tools/assets.py
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(BOOT)
+	$(BOOT)/bin/pip install --quiet --disable-pip-version-check "uv>=0.13,<0.14"
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+clean: ## Remove what was built; data of the demo too
+	rm -rf .venv var/bootstrap var/demo demo-out node_modules .pytest_cache .ruff_cache .hypothesis \
+		shipcrowd/documents/fonts shipcrowd/console/static/vendor
