@@ -151,7 +151,7 @@ async def test_a_company_is_told_of_its_own_book_only_and_the_platform_of_all(co
     ]
 
 
-async def test_the_scheduled_check_says_what_it_found(company: UUID, capsys: pytest.CaptureFixture[str]):
+async def test_the_scheduled_check_says_what_it_found(company: UUID, capsys: pytest.CaptureFixture[str], broken):
     await post(company, entry())
     await broken(company, "UPDATE ledger_accounts SET balance_paise = 5 WHERE code = 'wallet'")
     async with unowned() as session:
