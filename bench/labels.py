@@ -1,7 +1,5 @@
 """How many shipping labels a second one core prints, beside what typst alone does in the same run.
 
-    python bench/labels.py
-
 The baseline is a bare typst compilation of as many pages with one word each, in the same font. CPU seconds of the
 whole process are counted, so that threads do not flatter the figure; the best of several runs is taken, each with
 labels never seen before, since typst remembers what it has laid out.
@@ -10,10 +8,11 @@ labels never seen before, since typst remembers what it has laid out.
 import time
 from collections.abc import Callable
 from datetime import date
-from typing import NamedTuple
 
 import typst
 
+from bench.ground import Ground
+from bench.rows import Row
 from shipcrowd.documents.papers import LabelData, LabelLine, Layout, Party
 from shipcrowd.documents.render import labels_pdf
 from shipcrowd.documents.typefaces import fonts
@@ -24,22 +23,7 @@ RUNS = 5
 TARGET = 500
 
 
-class Row(NamedTuple):
-    """One figure beside its baseline, both in `unit`; `target` is the least wanted, None where there is none."""
-
-    what: str
-    found: float
-    baseline: float
-    unit: str
-    target: float | None = None
-
-    def __str__(self) -> str:
-        share = f"{self.found / self.baseline:.0%} of the baseline" if self.baseline else ""
-        wanted = f", at least {self.target:,.0f} wanted" if self.target is not None else ""
-        return f"{self.what:<44} {self.found:>8,.0f} {self.unit} (baseline {self.baseline:,.0f}; {share}{wanted})"
-
-
-def bench() -> list[Row]:
+def bench(_: Ground | None = None) -> list[Row]:
     """Labels a CPU second: in a batch on thermal paper, four on a sheet, in Hindi, and one at a time."""
     labels_pdf([label(10**9)])  # fonts and templates are read once a process
     bare = _rate(_bare)
@@ -121,7 +105,3 @@ def _rate(make: Callable[[int], object]) -> float:
         best = min(best, time.process_time() - start)
     return BATCH / best
 
-
-if __name__ == "__main__":
-    for row in bench():
-        print(row)

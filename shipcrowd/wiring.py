@@ -7,6 +7,7 @@ from typing import Any
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels import vendors as channels
 from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.connections import jobs as connection_jobs
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
 from shipcrowd.integrations import manual, shopify, velocity
@@ -50,6 +51,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),
+    Schedule("45 3 * * *", connection_jobs.forget),
     Schedule("15 * * * *", ledger_jobs.check_invariants),
 )
 

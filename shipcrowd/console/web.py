@@ -26,7 +26,7 @@ from shipcrowd.console import words
 from shipcrowd.identity.guard import CSRF_FIELD, CsrfRefused, MissingPermission, NotSignedIn
 from shipcrowd.identity.member import Member
 from shipcrowd.kernel import clock
-from shipcrowd.kernel.errors import Forbidden, NotFound, ShipcrowdError, Unauthenticated
+from shipcrowd.kernel.errors import ShipcrowdError
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
 
 log = structlog.get_logger(__name__)

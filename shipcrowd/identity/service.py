@@ -14,7 +14,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.identity import people, sessions, taxids
+from shipcrowd.identity import people, sessions
 from shipcrowd.identity.events import CompanyRegistered
 from shipcrowd.identity.member import Member
 from shipcrowd.identity.models import Company, Membership, User
@@ -24,6 +24,7 @@ from shipcrowd.kernel import audit, clock, pages
 from shipcrowd.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.tenancy import company_of
+from shipcrowd.pincodes.gstin import InvalidPan, read_gstin, read_pan
 
 DETAILS = frozenset({"name", "legal_name", "gstin", "pan", "state"})
 """What a company may change of its own row by itself."""
@@ -51,14 +52,6 @@ class LastOwner(Conflict):
 
 class RoleBeyondYours(Forbidden):
     """You cannot give, change or take away a role that may do more than you."""
-
-
-class InvalidGstin(Invalid):
-    """This is not a valid GSTIN."""
-
-
-class InvalidPan(Invalid):
-    """This is not a valid PAN."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +119,8 @@ async def change_company(session: AsyncSession, *, by: Member, changes: Mapping[
         raise Invalid("A company has a name.", field="name")
     row = await company(session)
     gstin, pan = changes.get("gstin", row.gstin), changes.get("pan", row.pan)
-    if gstin and not taxids.is_gstin(gstin):
-        raise InvalidGstin("Check the fifteen characters against the certificate.", field="gstin")
-    if pan and not taxids.is_pan(pan):
-        raise InvalidPan("A PAN is five letters, four digits and a letter.", field="pan")
-    if gstin and pan and taxids.pan_of(gstin) != pan:
+    pan_inside = read_gstin(gstin).pan if gstin else None
+    if pan and read_pan(pan) != (pan_inside or read_pan(pan)):
         raise InvalidPan("It differs from the PAN inside the GSTIN.", field="pan")
     changed = sorted(field for field, value in changes.items() if getattr(row, field) != value)
     for field in changed:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, or_, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.couriers.contract import Progress
+from shipcrowd.couriers.contract import Flow, Progress
 from shipcrowd.kernel import crypto, pages, tenancy
 from shipcrowd.kernel.clock import IST
 from shipcrowd.orders.models import Order, OrderLine
@@ -116,7 +116,7 @@ class DispatchFacts:
 
 
 async def dispatch_facts(session: AsyncSession, shipment_id: UUID) -> DispatchFacts | None:
-    """The facts of one parcel, or None when there is no such parcel. Two queries."""
+    """The facts of one parcel on its way to a buyer; None for a return, or no parcel at all. Two queries."""
     row = (
         await session.execute(
             select(Shipment, Order)
@@ -127,6 +127,8 @@ async def dispatch_facts(session: AsyncSession, shipment_id: UUID) -> DispatchFa
     if row is None:
         return None
     shipment, order = row
+    if shipment.flow == Flow.reverse:
+        return None  # a pickup at the buyer's is no dispatch
     lines = await session.execute(
         select(OrderLine.external_id, ShipmentLine.units)
         .join(

@@ -5,11 +5,12 @@ import pytest
 from shipcrowd.identity import passwords, service, signin
 from shipcrowd.identity.member import Member
 from shipcrowd.identity.permissions import Role
-from shipcrowd.identity.service import AlreadyMember, InvalidGstin, InvalidPan, LastOwner, NoSuchMember, RoleBeyondYours
+from shipcrowd.identity.service import AlreadyMember, LastOwner, NoSuchMember, RoleBeyondYours
 from shipcrowd.kernel import audit
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.tenancy import acting_for
+from shipcrowd.pincodes.gstin import InvalidGstin, InvalidPan
 
 from .conftest import PASSWORD
 
