@@ -147,7 +147,12 @@ def _typst(files: Mapping[str, bytes], made_at: datetime) -> bytes:
     # compiler a call is what makes calls from many threads safe; opening the fonts is the slow part, done once.
     project = cast("Path", dict(files))
     return typst.compile(
-        project, font_paths=fonts(), ignore_system_fonts=True, root=TEMPLATES, timestamp=made_at.replace(microsecond=0), pdf_tags=False
+        project,
+        font_paths=fonts(),
+        ignore_system_fonts=True,
+        root=TEMPLATES,
+        timestamp=made_at.replace(microsecond=0),
+        pdf_tags=False,
     )
 
 

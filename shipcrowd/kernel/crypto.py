@@ -35,9 +35,12 @@ class Keyring:
         """`id:base64,id:base64`, newest first. Raises ValueError naming what is wrong, never the key."""
         found: list[tuple[str, bytes]] = []
         for part in filter(None, (part.strip() for part in text.split(","))):
-            name, _, encoded = part.partition(":")
-            if not name or len(name) > 32:
-                raise ValueError("each encryption key is `id:base64`, the id at most 32 characters")
+            name, colon, encoded = part.partition(":")
+            # Without the colon the "id" is a key, so it is not repeated in the words.
+            if not colon or not name or len(name) > 32 or not name.isascii():
+                raise ValueError("each encryption key is `id:base64`, the id at most 32 plain characters")
+            if name in dict(found):
+                raise ValueError(f"two encryption keys are called {name!r}")
             key = base64.b64decode(encoded, validate=True)
             if len(key) != 32:
                 raise ValueError(f"encryption key {name!r} must be 32 bytes, base64-encoded")

@@ -11,6 +11,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 
+LARGEST_POWER = 15
+"""Of ten, in rupees: what is beyond does not fit a bigint of paise, and is no price."""
+
+
 class Rounding(StrEnum):
     half_up = ROUND_HALF_UP  # tax
     up = ROUND_CEILING
@@ -39,9 +43,11 @@ class Money:
             raise ValueError("money comes from text, never from a float")  # noqa: TRY004 - one error for bad input
         try:
             amount = Decimal(text.replace(",", "").strip()) if isinstance(text, str) else Decimal(text)
+            if not amount.is_finite() or amount.adjusted() > LARGEST_POWER:
+                raise InvalidOperation
             return cls(int((amount * 100).to_integral_value(ROUND_HALF_UP)))
-        except (InvalidOperation, OverflowError, ValueError) as error:
-            raise ValueError(f"{text!r} is not an amount of money") from error
+        except (ArithmeticError, ValueError) as error:
+            raise ValueError(f"{str(text)[:40]!r} is not an amount of money") from error
 
     @classmethod
     def total(cls, amounts: Iterable["Money"]) -> "Money":

@@ -6,6 +6,7 @@ failures the rest of the product knows. What a *vendor* means by a 4xx body is t
 
 import asyncio
 import json as jsonlib
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -265,7 +266,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), 3600.0)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), 3600.0)
 
 
 def _may_have_arrived(error: httpx2.TransportError) -> bool:

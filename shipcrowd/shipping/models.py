@@ -78,6 +78,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 ENDED = frozenset(state for state, ahead in MOVES.items() if not ahead)
 CANCELLABLE = frozenset({State.pickup_pending, State.pickup_failed, State.picked_up})
+CAME_TO_NOTHING = frozenset({State.refused, State.cancelled})
 HOLDS_MONEY = frozenset({State.booking, State.unconfirmed})
 """States of an open booking: what is held in the wallet belongs to exactly these."""
 

@@ -85,6 +85,7 @@ async def test_an_order_is_priced_and_booked_and_the_label_appears_by_itself(des
     for label, typed in (("Length", "30"), ("Breadth", "24"), ("Height", "6")):
         await panel.get_by_label(label).first.fill(typed)
     await panel.get_by_role("button", name="Compare prices").click()
+    await page.wait_for_timeout(2500); await page.screenshot(path="/tmp/shots/dbg.png"); print("DBG", desk.complaints, page.url, await page.locator(".option").count())
     await panel.locator(".option").nth(2).wait_for()
     assert await page.locator(".flash.bad").count() == 0
     await panel.locator(".option", has_text="Fastest").get_by_role("button", name="Book").click()
