@@ -4,7 +4,7 @@ page 1 does, and rows that arrive meanwhile move nothing."""
 import base64
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -46,8 +46,8 @@ def parse(after: str) -> tuple[datetime, UUID]:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("naive")
-        return moment, UUID(row_id)
-    except (ValueError, TypeError) as error:
+        return moment.astimezone(UTC), UUID(str(row_id))
+    except (ValueError, TypeError, OverflowError) as error:
         raise Invalid("take `after` from the `next` of a page", field="after") from error
 
 

@@ -232,8 +232,9 @@ async def _share_to_collect(session: AsyncSession, order: Order, taken: Sequence
         Shipment.order_id == order.id, Shipment.flow == Flow.forward, Shipment.state.not_in(CAME_TO_NOTHING)
     )
     left = order.to_collect_paise - Money.total((await session.execute(others)).scalars())
-    whole, part = order.subtotal_paise.paise, _value(taken)
-    if order.state == OrderState.booked or whole <= 0 or part >= whole:
+    whole = _value([(line, line.units) for line in await orders.lines_of(session, order.id)])
+    part = _value(taken)
+    if order.state == OrderState.booked or whole <= 0:
         return left
     return min(order.to_collect_paise.split([part, whole - part])[0], left)
 
