@@ -28,7 +28,7 @@ bench: assets ## Figures beside their baselines
 	$(RUN) python -m bench $(ROWS)
 
 soak: assets ## Days of trade with faults, one after another (DAYS=10)
-	$(RUN) python -m tests.soak --days $(or $(DAYS),10)
+	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py
 
 dev: assets ## Everything running, with reload of the API, on an empty company
 	$(RUN) python -m shipcrowd demo

@@ -13,6 +13,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def pages() -> Mapping[str, str]:
 def import_everything() -> None:
     """Import every module, so that every job, event, table and error is known."""
     for module in pkgutil.walk_packages(shipcrowd.__path__, "shipcrowd."):
-        if not module.name.endswith("__main__") and ".migrations.versions" not in module.name:
+        if not module.name.endswith("__main__") and not module.name.startswith("shipcrowd.migrations."):
             importlib.import_module(module.name)
     import_tables()
 
@@ -130,7 +131,7 @@ def api() -> str:
     by_tag: dict[str, list[Sequence[str]]] = {}
     for route in routes():
         endpoint = route.endpoint
-        summary = first_line(endpoint.__doc__) if endpoint and endpoint.__doc__ else str(route.name).capitalize()
+        summary = first_line(endpoint.__doc__) if endpoint and endpoint.__doc__ else sentence(str(route.name))
         tag = (getattr(route, "tags", None) or ["other"])[0]
         for method in sorted(route.methods or ()):
             path = str(route.path)
@@ -190,7 +191,7 @@ def states() -> str:
 
 
 def unowned() -> str:
-    reasons = {mapper.local_table: mapper.class_.__doc__ for mapper in Base.registry.mappers}
+    reasons = {mapper.local_table: sys.modules[mapper.class_.__module__].__doc__ for mapper in Base.registry.mappers}
     rows: list[Sequence[str]] = []
     for found in sorted(Base.metadata.tables.values(), key=lambda found: found.name):
         key = [column.name for column in found.primary_key.columns]
@@ -199,8 +200,8 @@ def unowned() -> str:
             rows.append((f"`{found.name}`", ", ".join(f"`{name}`" for name in key), reason))
     return (
         "Every other table is owned: `company_id` leads its primary key, and row security shows a transaction the rows "
-        "of its own company only. These stand outside, and hold no personal data in clear. Outside of them are also the "
-        "queue's own tables (`pgqueuer…`, whose jobs carry ids only) and `alembic_version`.\n\n"
+        "of its own company only. These stand outside, and hold no personal data in clear. So do the queue's own "
+        "tables (`pgqueuer…`, whose jobs carry ids and AWBs only) and `alembic_version`.\n\n"
         + table(("Table", "Primary key", "Why it belongs to no company"), rows)
     )
 
@@ -212,9 +213,9 @@ def problem_codes() -> str:
     ]
     rows += [(f"`{code}`", str(status), title, "kernel") for status, code, title in fixed_problems()]
     head = (
-        "Errors are RFC 9457 problem documents: `{type, code, title, status, detail, field, …}`. Programs go by `code`. "
-        "The class's name is the code, its docstring the title, its base the status. What the web server itself says "
-        "of a request (404, 405) has the codes `not_found`, `method_not_allowed` or `http_error`.\n\n"
+        "Errors are RFC 9457 problem documents: `{type, code, title, status, detail, field, …}`. Programs go by "
+        "`code`. The class's name is the code, its docstring the title, its base the status. What the web server "
+        "itself says of a request (404, 405) has the codes `not_found`, `method_not_allowed` or `http_error`.\n\n"
     )
     return head + table(("Code", "Status", "Title", "From"), sorted(set(rows)))
 
@@ -305,7 +306,8 @@ def ours(found: Iterable[type[Any]]) -> list[type[Any]]:
 
 
 def module_of(thing: type[Any]) -> str:
-    return thing.__module__.removeprefix("shipcrowd.").partition(".")[0]
+    parts = thing.__module__.split(".")[1:]
+    return ".".join(parts[:2] if parts[0] == "integrations" else parts[:1])
 
 
 def is_dataclass_doc(of: type[Any]) -> bool:
@@ -318,8 +320,15 @@ def retries(job: Job[...]) -> str:
     return f"{job.retry.times} on {'any error' if names == 'Exception' else names}"
 
 
-def moves(ahead: Iterable[Any]) -> str:
-    return ", ".join(f"`{state}`" for state in sorted(ahead)) or "nothing: it ends here"
+def moves(ahead: Iterable[StrEnum]) -> str:
+    """In the order in which the states are declared."""
+    in_order = sorted(ahead, key=lambda state: list(type(state)).index(state))
+    return ", ".join(f"`{state}`" for state in in_order) or "nothing: it ends here"
+
+
+def sentence(name: str) -> str:
+    """`get_order` → `Get order.`, for what has no docstring."""
+    return name.replace("_", " ").capitalize() + "."
 
 
 def one_line(words: str) -> str:

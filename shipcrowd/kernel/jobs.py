@@ -46,6 +46,8 @@ RAN = Counter("shipcrowd_jobs_total", "Jobs run", ["job", "outcome"])
 SECONDS = Histogram("shipcrowd_job_seconds", "Time a job ran", ["job"])
 
 CRASHES_ALLOWED = 3
+WAITS_ALLOWED = 100
+"""How often the far side may ask a job to come again later before that counts as failing."""
 
 QUEUE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a lost database connection raises out of `work`."""
@@ -72,10 +74,10 @@ class Retry:
     first: float = 1.0
     most: float = 600.0
 
-    def delay(self, tries: int, wish: float | None = None) -> timedelta:
-        """The wait after `tries` failed tries: doubling, up to 30 % jitter, never under what the far side asked."""
+    def delay(self, tries: int) -> timedelta:
+        """The wait after `tries` failed tries: doubling, with up to 30 % jitter."""
         seconds = min(self.first * 2 ** (tries - 1), self.most) * (1 + random.random() * 0.3)  # noqa: S311 - jitter
-        return timedelta(seconds=max(seconds, wish or 0.0))
+        return timedelta(seconds=seconds)
 
 
 def on(*exceptions: type[Exception], times: int, first: float = 1.0, most: float = 600.0) -> Retry:
@@ -238,10 +240,17 @@ async def _attempt(
         await _note(row, {"slots": {key: at.isoformat() for key, at in later.slots.items()}})
         raise queue_errors.RetryRequested(delay=later.delay, reason=str(later)) from later
     except Exception as error:
-        tries = int(cast(int, headers.get("tries") or 0)) + 1
         words = f"{type(error).__name__}: {error}"[:500]
+        wish: float | None = getattr(error, "retry_after", None)
+        waits = int(cast(int, headers.get("waits") or 0)) + 1
+        if wish is not None and isinstance(error, registered.retry.exceptions) and waits <= WAITS_ALLOWED:
+            # They said when to come again: keeping that appointment is no failed try.
+            await _note(row, {"waits": waits, "error": words})
+            delay = timedelta(seconds=wish * (1 + random.random() * 0.3))  # noqa: S311 - jitter
+            raise queue_errors.RetryRequested(delay=delay, reason=words) from error
+        tries = int(cast(int, headers.get("tries") or 0)) + 1
         if isinstance(error, registered.retry.exceptions) and tries < registered.retry.times:
-            delay = registered.retry.delay(tries, getattr(error, "retry_after", None))
+            delay = registered.retry.delay(tries)
             log.warning("job failed, will be tried again", tries=tries, seconds=delay.total_seconds(), error=words)
             await _note(row, {"tries": tries, "error": words})
             raise queue_errors.RetryRequested(delay=delay, reason=words) from error
@@ -409,7 +418,7 @@ async def requeue(session: AsyncSession, ids: Sequence[int], *, company_id: UUID
     done = await (await db.driver(session)).fetch(
         """
         UPDATE pgqueuer SET status = 'queued', execute_after = now(), updated = now(), queue_manager_id = NULL,
-               attempts = 0, headers = headers - 'tries' - 'crashes' - 'error' - 'slots'
+               attempts = 0, headers = headers - 'tries' - 'waits' - 'crashes' - 'error' - 'slots'
         WHERE id = ANY($1::bigint[]) AND status = 'failed' AND ($2::text IS NULL OR headers ->> 'company' = $2)
         RETURNING id
         """,

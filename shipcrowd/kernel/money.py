@@ -10,7 +10,6 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-
 LARGEST_POWER = 15
 """Of ten, in rupees: what is beyond does not fit a bigint of paise, and is no price."""
 
@@ -104,15 +103,20 @@ class Money:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from_paise = core_schema.chain_schema(
-            [
-                core_schema.int_schema(strict=True),
-                core_schema.no_info_plain_validator_function(lambda paise: cls(paise)),
-            ]
-        )
+        def build(paise: int) -> "Money":
+            return cls(paise)
+
+        def unwrap(value: Any) -> Any:
+            return value.paise if isinstance(value, cls) else value
+
+        # A chain and no union: the error stands at the field, not at `field.chain[…]`.
+        from_paise: list[CoreSchema] = [
+            core_schema.int_schema(strict=True),
+            core_schema.no_info_plain_validator_function(build),
+        ]
         return core_schema.json_or_python_schema(
-            json_schema=from_paise,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_paise]),
+            json_schema=core_schema.chain_schema(from_paise),
+            python_schema=core_schema.chain_schema([core_schema.no_info_plain_validator_function(unwrap), *from_paise]),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda money: money.paise),
         )
 

@@ -49,11 +49,15 @@ def of_outside(error: OutsideFailure) -> JSONResponse:
             return problem(502, "outside_malformed", "The other side answered something unreadable.", str(error))
 
 
+SOURCES = (("body",), ("query",), ("path",), ("header",), ("cookie",))
+"""Where a wrong value may have stood, as FastAPI begins its location with."""
+
+
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
     """Which fields are wrong and why; the values themselves are not repeated, for they may be secrets."""
     fields = [
         {
-            "field": ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")),
+            "field": ".".join(str(part) for part in error["loc"][error["loc"][:1] in SOURCES :]),
             "message": error["msg"],
         }
         for error in errors

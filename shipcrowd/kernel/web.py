@@ -52,17 +52,28 @@ class BodyCap:
         if declared.isdigit() and int(declared) > self.most:
             await of_error(BodyTooLarge(f"at most {self.most} bytes"))(scope, receive, send)
             return
-        size = 0
+        size, refused, answered = 0, False, False
 
         async def counted() -> Message:
-            nonlocal size
+            nonlocal size, refused
             message = await receive()
             size += len(message.get("body", b""))
             if size > self.most:
-                raise BodyTooLarge(f"at most {self.most} bytes")
+                error = BodyTooLarge(f"at most {self.most} bytes")
+                if not refused and not answered:
+                    # Answered here: what is raised while a body is read would reach the client as a plain 400.
+                    refused = True
+                    await of_error(error)(scope, receive, send)
+                raise error
             return message
 
-        await self.app(scope, counted, send)
+        async def unless_refused(message: Message) -> None:
+            nonlocal answered
+            if not refused:
+                answered = True
+                await send(message)
+
+        await self.app(scope, counted, unless_refused)
 
 
 SECURITY_HEADERS = (

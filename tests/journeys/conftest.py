@@ -1,8 +1,10 @@
 """The whole product in this process, on a database of its own, with the sandbox behind the wire."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -23,7 +25,6 @@ from shipcrowd.settings import settings
 from shipcrowd.shipping import webhooks as courier_doors
 from tests.conftest import TEMPLATE
 from tests.journeys.world import URL, Seller, World
-from tests.support import drain
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,24 @@ async def own_database(server: str, worker_id: str) -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="module")
-async def world(own_database: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+def quiet_logs() -> Iterator[None]:
+    """Warnings only, with plain tracebacks: the default draws every local variable of every frame, for seconds."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(scope="module")
+async def world(own_database: None, quiet_logs: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """Everything wired as in production, the wire ending in the sandbox. All of it is undone afterwards."""
     before = (channel_vendors._Vendors.known, courier_vendors._Vendors.known, events._Wired.listeners)
     wire = (outbound._Wire.route, outbound._Wire.transport, outbound._Wire.read_seconds, outbound._Wire.clients)
@@ -105,6 +123,3 @@ async def told(world: World) -> AsyncIterator[None]:
 async def seller(world: World) -> Seller:
     """Signed up, store connected, a pickup place in Delhi, a box, ₹5,000 in the wallet."""
     return await world.seller()
-
-
-__all__ = ["drain"]

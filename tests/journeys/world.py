@@ -19,7 +19,7 @@ from shipcrowd.integrations.shopify import webhooks as shopify_webhooks
 from shipcrowd.integrations.velocity import webhooks as velocity_webhooks
 from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.ledger import invariants
-from shipcrowd.sandbox.desk import Credentials, Desk
+from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.schemas import Knobs, NewAddress, NewOrder, NewShop, Payment
 from shipcrowd.sandbox.velocity.state import VelocityKnobs
 from shipcrowd.shipping import books
@@ -215,6 +215,7 @@ class Seller:
         signed: bytes | None = None,
         secret: str | None = None,
         shop: str | None = None,
+        at: str = "/webhooks/shopify",
         **headers: str,
     ) -> httpx2.Response:
         """Post a webhook as Shopify would, signed with the app's secret. `signed` are other bytes that were signed;
@@ -223,7 +224,7 @@ class Seller:
         secret = secret or self.desk.credentials.shopify_client_secret
         made = shopify_webhooks.sign(secret, topic, shop or self.shop, raw if signed is None else signed, clock.now())
         made |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.http.post(f"{API}/webhooks/shopify", content=raw, headers=made)
+        return await self.http.post(f"{API}{at}", content=raw, headers=made)
 
     # --- what must always hold
 
@@ -322,6 +323,3 @@ def kinds(order: Mapping[str, Any]) -> list[str]:
 
 def states(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [row["state"] for row in rows]
-
-
-__all__ = ["Credentials", "Seller", "World"]

@@ -76,7 +76,10 @@ def test_an_id_used_again_for_another_key_does_not_open_the_old_values():
 
 def test_json_keeps_indian_scripts():
     about = "order:1"
-    assert A.open_json(A.seal_json({"name": "आशा राव", "pin": 560038}, about), about) == {"name": "आशा राव", "pin": 560038}
+    assert A.open_json(A.seal_json({"name": "आशा राव", "pin": 560038}, about), about) == {
+        "name": "आशा राव",
+        "pin": 560038,
+    }
 
 
 KEY = crypto.new_key()

@@ -198,10 +198,29 @@ def test_a_weekday_whose_date_differs_in_utc_is_refused():
         jobs.utc_cron("0 4 * * 1")
 
 
-def test_back_off_doubles_is_jittered_and_listens_to_the_far_side():
+@jobs.job(retry=jobs.on(Unavailable, times=2))
+async def throttled(company_id: UUID) -> None:
+    seen.append(("try", len(seen)))
+    if len(seen) < 6:
+        raise Unavailable("come again", retry_after=30)
+
+
+async def test_coming_again_when_the_far_side_says_so_is_no_failed_try(company):
+    async with tenancy.acting_for(company) as session:
+        await throttled.enqueue(session, company_id=company)
+    await drain()
+    async with tenancy.unowned() as session:
+        wait = await (await db.driver(session)).fetchval("SELECT execute_after - now() FROM pgqueuer")
+    assert timedelta(seconds=28) < wait < timedelta(seconds=40)
+    await drain(skip_waits=True)
+    assert len(seen) == 6
+    async with tenancy.unowned() as session:
+        assert await jobs.held(session, company_id=company) == []
+
+
+def test_back_off_doubles_and_is_jittered():
     retry = jobs.on(Unavailable, times=8, first=1, most=60)
     assert timedelta(seconds=1) <= retry.delay(1) <= timedelta(seconds=1.3)
     assert timedelta(seconds=4) <= retry.delay(3) <= timedelta(seconds=5.2)
     assert retry.delay(30) <= timedelta(seconds=78)
-    assert retry.delay(1, 300) == timedelta(seconds=300)
     assert clock.now().tzinfo is not None

@@ -1,6 +1,7 @@
 """Keyset pages: a cursor comes back as it went out, and anything else is refused, never an error of ours."""
 
 import base64
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -59,10 +60,8 @@ def test_a_cursor_we_did_not_make_is_refused(after):
 
 @given(st.text(max_size=60))
 def test_no_text_at_all_is_more_than_refused(after):
-    try:
+    with contextlib.suppress(Invalid):
         pages.parse(after)
-    except Invalid:
-        pass
 
 
 def test_a_page_knows_whether_there_is_another():
@@ -78,9 +77,7 @@ async def test_walking_the_pages_meets_every_row_once_also_those_of_one_moment(c
         for n in range(25):
             at = AT + timedelta(seconds=n // 5)  # five of each moment
             session.add(
-                AuditEntry(
-                    company_id=company, at=at, actor="system", action="x", subject=f"thing:{n}", details={}
-                )
+                AuditEntry(company_id=company, at=at, actor="system", action="x", subject=f"thing:{n}", details={})
             )
     seen, after = [], None
     for _ in range(10):

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from structlog.testing import capture_logs
 
 from shipcrowd.kernel import errors, problems
 from shipcrowd.kernel.money import Money
@@ -70,8 +71,9 @@ async def http():
     async def wanted(body: Wanted) -> None: ...
 
     @app.get("/things/{thing_id}")
-    async def thing(thing_id: UUID, limit: Annotated[int, Query(le=5)] = 1, x_key: Annotated[int, Header()] = 1) -> None:
-        ...
+    async def thing(
+        thing_id: UUID, limit: Annotated[int, Query(le=5)] = 1, x_key: Annotated[int, Header()] = 1
+    ) -> None: ...
 
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://shipcrowd.test") as client:
@@ -124,7 +126,8 @@ async def test_an_unreadable_answer_of_theirs_is_not_passed_on(http):
 
 async def test_an_error_of_ours_tells_nothing_but_the_request_id(http):
     raising.append(RuntimeError("postgresql://user:PASSWORD@host/db"))
-    answer = await http.get("/raise")
+    with capture_logs():
+        answer = await http.get("/raise")
     body = read(answer)
     assert (answer.status_code, body["code"]) == (500, "internal")
     assert UUID(body["request_id"])

@@ -72,7 +72,9 @@ async def test_roles_can_be_made_again_and_by_two_at_once(database_urls):
     finally:
         await connection.close()
     app, platform = (dict(row) for row in rows)
-    assert not any(row[right] for row in (app, platform) for right in ("rolsuper", "rolbypassrls", "rolcreatedb", "rolcreaterole"))
+    assert not any(
+        row[right] for row in (app, platform) for right in ("rolsuper", "rolbypassrls", "rolcreatedb", "rolcreaterole")
+    )
     assert app["rolcanlogin"] and not app["rolinherit"]
     assert not platform["rolcanlogin"]
 

@@ -135,8 +135,10 @@ async def test_every_answer_has_the_security_headers_and_a_request_id(http, meth
 async def test_a_refused_body_and_an_error_of_ours_can_be_found_by_their_request_id(http):
     answer = await http.post("/stream", content=b"x" * 5000)
     assert UUID(answer.headers["x-request-id"])
-    answer = await http.get("/broken")
+    with capture_logs() as logs:
+        answer = await http.get("/broken")
     assert answer.status_code == 500
+    assert "request failed" in {line["event"] for line in logs}
     assert UUID(answer.json()["request_id"])
 
 
