@@ -4,13 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from bench import intake, labels
+from bench import intake, labels, memory, orders, queue
 from bench.ground import Ground, ground
 from bench.rows import Row, table
 
 ROWS: Mapping[str, Callable[[Ground], Sequence[Row]]] = {
     "intake": intake.bench,
+    "jobs": queue.bench,
+    "import": orders.importing,
+    "list": orders.listing,
     "labels": labels.bench,
+    "memory": memory.bench,
 }
 
 

@@ -36,6 +36,7 @@ STATIC = HERE / "static"
 FLASH = "shipcrowd_flash"
 FLASH_SECONDS = 60
 FLASH_WORDS = 600
+BESIDE_A_FIELD = 60
 
 POLICY = "; ".join(
     (
@@ -243,7 +244,9 @@ def problem_of(error: ShipcrowdError | OutsideFailure | RequestValidationError) 
             named: Sequence[Mapping[str, str]] = error.extra.get("errors") or []
             fields = {each["field"]: each["message"] for each in named}
             if not fields and error.field:
-                fields = {error.field: error.detail or error.title()}
+                # What is long stands above once; the field is marked, and not told again what is wrong.
+                said = error.detail or error.title()
+                fields = {error.field: said if len(said) <= BESIDE_A_FIELD else ""}
             return Problem(error.status, error.title(), _sentence(error.detail), fields)
         case Unavailable():
             return Problem(503, "The other side does not answer just now.", "Nothing was changed; try again shortly.")

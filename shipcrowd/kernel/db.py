@@ -30,6 +30,11 @@ NAMES = {
 }
 
 
+WAIT_SECONDS = 15
+"""For a free connection."""
+
+SESSION = {"timezone": "UTC", "application_name": "shipcrowd", "jit": "off"}
+
 JSON = postgresql.JSONB(none_as_null=True)
 
 
@@ -77,9 +82,10 @@ def owned_key(table: str, column: str, *, ondelete: str | None = None) -> Foreig
 
 
 class _Engine:
-    """The process's one engine, set by `connect`."""
+    """The process's one engine, set by `connect`, and beside it the connections of `raw`."""
 
     current: ClassVar[AsyncEngine | None] = None
+    wires: ClassVar[dict[AsyncEngine, Any]] = {}
 
 
 def asyncpg_url(url: str) -> str:
@@ -90,14 +96,22 @@ def asyncpg_url(url: str) -> str:
     raise ValueError("a database URL starts with postgresql://")
 
 
+def plain_url(url: str) -> str:
+    """The form asyncpg itself wants."""
+    return asyncpg_url(url).replace("postgresql+asyncpg://", "postgresql://")
+
+
 def connect(url: str, *, pool: int = 10) -> AsyncEngine:
-    """Open the process's engine on the app role's URL. `disconnect` closes it."""
+    """Open the process's engine on the app role's URL. `disconnect` closes it.
+
+    `pool` bounds its connections; `raw` opens as many more when they are asked for.
+    """
     engine = create_async_engine(
         asyncpg_url(url),
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=15,
-        connect_args={"server_settings": {"timezone": "UTC", "application_name": "shipcrowd", "jit": "off"}},
+        pool_timeout=WAIT_SECONDS,
+        connect_args={"server_settings": SESSION},
     )
     _Engine.current = engine
     return engine
@@ -105,6 +119,8 @@ def connect(url: str, *, pool: int = 10) -> AsyncEngine:
 
 async def disconnect() -> None:
     if _Engine.current is not None:
+        if wires := _Engine.wires.pop(_Engine.current, None):
+            await wires.close()
         await _Engine.current.dispose()
         _Engine.current = None
 
@@ -137,9 +153,27 @@ async def driver(session: AsyncSession) -> Wire:
 @asynccontextmanager
 async def raw() -> AsyncGenerator[Wire, None]:
     """A pooled connection outside any transaction: each statement commits by itself. For one-statement hot paths."""
-    async with engine().connect() as connection:
-        opened = await connection.get_raw_connection()
-        yield cast(Wire, opened.driver_connection)
+    wires = _Engine.wires.get(engine()) or await _open_wires(engine())
+    async with wires.acquire(timeout=WAIT_SECONDS) as connection:
+        yield cast(Wire, connection)
+
+
+async def _open_wires(beside: AsyncEngine) -> Any:
+    # Not the engine's own connections: their way through its pool costs as much again as a small statement.
+    opened = cast(Any, asyncpg).create_pool(
+        plain_url(beside.url.render_as_string(hide_password=False)),
+        min_size=0,
+        max_size=cast(Any, beside.pool).size(),
+        server_settings=SESSION,
+        reset=_as_it_is,
+    )
+    await opened  # opens none yet, so no second caller comes between
+    _Engine.wires[beside] = opened
+    return opened
+
+
+async def _as_it_is(connection: object) -> None:
+    """Between statements a connection of `raw` holds nothing to reset."""
 
 
 class Connection(Wire, Protocol):
@@ -150,7 +184,6 @@ class Connection(Wire, Protocol):
 
 async def open_connection(url: str, *, name: str = "shipcrowd") -> Connection:
     """Connect to `url` (a plain or SQLAlchemy PostgreSQL URL); the caller closes it."""
-    plain = asyncpg_url(url).replace("postgresql+asyncpg://", "postgresql://")
     connect_untyped = cast(Any, asyncpg).connect
-    opened = await connect_untyped(plain, server_settings={"application_name": name, "timezone": "UTC"})
+    opened = await connect_untyped(plain_url(url), server_settings={"application_name": name, "timezone": "UTC"})
     return cast(Connection, opened)

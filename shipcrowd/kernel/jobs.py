@@ -371,8 +371,8 @@ async def _wake(seconds: float) -> None:
     _Wake.pending = None
     # The workers' own poll is the safety net when this fails.
     with contextlib.suppress(OSError, asyncpg.PostgresError):
-        async with tenancy.unowned() as session:
-            await (await db.driver(session)).execute("SELECT shipcrowd_wake()")
+        async with db.raw() as wire:
+            await wire.execute("SELECT shipcrowd_wake()")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Words to people, whatever carries them: e-mail, WhatsApp, a call. Which words, and to whom, is decided above."""

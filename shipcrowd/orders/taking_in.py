@@ -198,14 +198,15 @@ async def import_orders(
 
 
 def _story(row: Any, source: str, duplicate: bool) -> list[tuple[str, str]]:
+    name = source.replace("_", " ").title()
     if row["inserted"]:
-        told = [("placed", f"Came in from {source}")]
+        told = [("placed", f"Came in from {name}")]
         if duplicate:
             told.append(("duplicate", "The same buyer placed an order of the same amount within a day"))
         return told
     if row["cancel_asked"]:
-        return [("cancel_asked", f"Cancelled at {source} after it was booked here")]
-    return [("changed", f"Changed at {source}: {row['source_state']}")]
+        return [("cancel_asked", f"Cancelled at {name} after it was booked here")]
+    return [("changed", f"Changed at {name}: {row['source_state'].replace('_', ' ')}")]
 
 
 def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> dict[str, Any]:

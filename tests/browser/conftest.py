@@ -163,7 +163,7 @@ class Visitor:
         if folder:
             path = Path(folder) / f"{name}-{self.width}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            await self.page.screenshot(path=path, full_page=True)
+            await self.page.screenshot(path=path, full_page=True, caret="initial")
 
 
 async def _visitor(chrome: Browser, site: str, screen: dict[str, int], **options: object) -> Visitor:

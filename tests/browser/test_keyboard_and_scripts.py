@@ -1,6 +1,7 @@
 """What the scripts add: the keyboard, ticking many, parts of a page swapped in, and runs that show their progress."""
 
 import pytest
+from playwright.async_api import expect
 
 from tests.browser.conftest import Visitor
 from tests.console.world import World
@@ -38,7 +39,7 @@ async def test_the_keyboard_moves_ticks_opens_and_searches(desk: Visitor, day: W
     await page.keyboard.press("/")
     await page.keyboard.type("KH2470")
     await page.keyboard.press("Enter")
-    await page.wait_for_function("document.querySelectorAll('table.orders tbody tr').length === 1")
+    await expect(page.locator("table.orders tbody tr")).to_have_count(1)
     assert await shown(desk) == ["#KH2470"] and "text=KH2470" in page.url
     assert desk.complaints == []
 
@@ -57,7 +58,7 @@ async def test_a_tab_and_a_filter_swap_the_list_and_the_address_can_be_shared(de
     assert await shown(desk) == ["#KH2463"]
     assert await page.evaluate("window.sameDocument") is True
     await page.go_back()
-    await page.wait_for_function("document.querySelectorAll('table.orders tbody tr').length === 2")
+    await expect(page.locator("table.orders tbody tr")).to_have_count(2)
     await page.reload()
     assert await shown(desk) == ["#KH2464", "#KH2463"]
     assert desk.complaints == []
@@ -85,7 +86,6 @@ async def test_an_order_is_priced_and_booked_and_the_label_appears_by_itself(des
     for label, typed in (("Length", "30"), ("Breadth", "24"), ("Height", "6")):
         await panel.get_by_label(label).first.fill(typed)
     await panel.get_by_role("button", name="Compare prices").click()
-    await page.wait_for_timeout(2500); await page.screenshot(path="/tmp/shots/dbg.png"); print("DBG", desk.complaints, page.url, await page.locator(".option").count())
     await panel.locator(".option").nth(2).wait_for()
     assert await page.locator(".flash.bad").count() == 0
     await panel.locator(".option", has_text="Fastest").get_by_role("button", name="Book").click()

@@ -143,11 +143,12 @@ class Seller:
 
     # --- the day
 
-    async def settle(self) -> None:
-        """Everything that is under way arrives: vendors' webhooks, and the jobs they cause."""
+    async def settle(self, *, impatient: bool = False) -> None:
+        """Everything that is under way arrives: vendors' webhooks, and the jobs they cause. `impatient` runs jobs that
+        wait for another try, too."""
         for _ in range(10):
             await self.desk.drain()
-            ran = await drain()
+            ran = await drain(skip_waits=impatient)
             if not ran and not self.desk.postman.waiting():
                 return
 
@@ -248,7 +249,7 @@ class Seller:
     async def seen(self) -> "Seen":
         async with tenancy.acting_for(self.company_id) as session:
             wire = await db.driver(session)
-            tables = ("orders", "order_lines", "order_events", "shipments", "shipment_scans", "inbox", "failed_items",
+            tables = ("orders", "order_lines", "order_events", "shipments", "scans", "inbox", "failed_items",
                       "ledger_movements", "quotes")  # fmt: skip
             counts = {table: await wire.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
         orders = {order["number"]: (order["state"], order["total_paise"]) for order in await self.orders()}

@@ -107,7 +107,12 @@
   });
 
   // htmx swaps a list in: its rows are new, and Back may restore ticked boxes.
-  document.addEventListener("htmx:afterSwap", () => { at = -1; lastBox = null; recount(); });
+  document.addEventListener("htmx:afterSwap", () => {
+    at = -1;
+    lastBox = null;
+    recount();
+    document.querySelector("[aria-invalid]")?.focus();
+  });
   window.addEventListener("pageshow", recount);
   document.addEventListener("DOMContentLoaded", () => {
     const wrong = document.querySelector("[aria-invalid]");
