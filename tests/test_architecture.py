@@ -385,7 +385,8 @@ async def test_the_app_owns_nothing_and_may_only_touch_rows(owner):
 PERSONAL = {
     "name", "names", "phone", "mobile", "email", "mail", "address", "street", "line1", "line2", "contact", "person",
     "buyer", "customer", "receiver", "recipient", "consignee", "agent", "ip", "pan", "aadhaar", "gstin", "dob",
-    "handed", "remark", "remarks", "note", "notes", "words", "message", "password", "secret", "token", "latitude", "longitude",
+    "handed", "remark", "remarks", "note", "notes", "words", "message", "password", "secret", "token", "latitude",
+    "longitude",
 }  # fmt: skip
 
 CLEAR = {

@@ -57,7 +57,9 @@ def chromium_path() -> str:
     path = chromium()
     if path is None:
         named = os.environ.get("SHIPCROWD_CHROMIUM")
-        words = f"no Chromium: {f'SHIPCROWD_CHROMIUM={named} is no program' if named else 'none of ' + ', '.join(FOUND_AT)}"
+        words = (
+            f"no Chromium: {f'SHIPCROWD_CHROMIUM={named} is no program' if named else 'none of ' + ', '.join(FOUND_AT)}"
+        )
         words += "; install it (Debian: apt-get install chromium) or set SHIPCROWD_CHROMIUM"
         _skipped.append(words)
         # A warning reaches the summary from a worker process, too.

@@ -3,10 +3,9 @@
 import pytest
 
 from shipcrowd.kernel import tenancy
-from shipcrowd.orders.models import Order
+from shipcrowd.shipping import queries as shipments
 from shipcrowd.shipping import quoting
 from shipcrowd.shipping.quoting import Package
-from shipcrowd.shipping import queries as shipments
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -65,7 +65,9 @@ async def test_prices_stand_side_by_side_with_how_they_come_about(signed_in, day
     text = words(page)
     assert page.count('class="option') == 4  # three options and the list around them
     assert "Cheapest" in text and "Fastest" in text and "Delhivery" in text and "Bluedart" in text
-    assert "Freight" in text and "COD fee" in text and "GST 18%" in text and "Charged for 1 kg : by size (864 g)" in text
+    assert (
+        "Freight" in text and "COD fee" in text and "GST 18%" in text and "Charged for 1 kg : by size (864 g)" in text
+    )
     assert "If it comes back undelivered" in text
 
 
