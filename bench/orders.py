@@ -194,6 +194,8 @@ async def _fill(ground: Ground, url: str) -> Stored:
         for _ in range(NEIGHBOURS):
             await _import(new_id(), new_id(), pages(0, NEIGHBOUR_ORDERS))
         sample = list(pages(0, SAMPLE))
+        await _bare_tables(ground)
+        await _analyse(ground)
         bare = await _bare_statements(ground, url, company, store, sample)
         few = await _import(company, store, sample)
         await _import(company, store, pages(SAMPLE, STORED - SAMPLE))
@@ -220,7 +222,19 @@ CREATE TABLE bare_orders (LIKE orders INCLUDING DEFAULTS, PRIMARY KEY (company_i
 CREATE TABLE bare_lines (LIKE order_lines INCLUDING DEFAULTS, PRIMARY KEY (company_id, id),
                          UNIQUE (company_id, order_id, external_id),
                          FOREIGN KEY (company_id, order_id) REFERENCES bare_orders (company_id, id));
+INSERT INTO bare_orders SELECT * FROM orders;
+INSERT INTO bare_lines SELECT * FROM order_lines;
 """
+
+
+async def _bare_tables(ground: Ground) -> None:
+    """Tables with the columns, keys and row security of ours, and the neighbours' rows in them."""
+    owner = await db.open_connection(ground.owner("orders"))
+    try:
+        for statement in (BARE_TABLES, schema.row_security(["bare_orders", "bare_lines"]), schema.grants()):
+            await owner.execute(statement)
+    finally:
+        await owner.close()
 
 
 async def _bare_statements(
@@ -228,10 +242,6 @@ async def _bare_statements(
 ) -> float:
     """The same rows through `jsonb_to_recordset` into keyed, row-secured tables: nothing read back, told or enqueued,
     and the rows put together beforehand. Orders a second."""
-    owner = await db.open_connection(ground.owner("orders"))
-    for statement in (BARE_TABLES, schema.row_security(["bare_orders", "bare_lines"]), schema.grants()):
-        await owner.execute(statement)
-    await owner.close()
     upsert = taking_in.UPSERT.replace("INTO orders AS", "INTO bare_orders AS")
     insert = taking_in.LINES.replace("INTO order_lines AS", "INTO bare_lines AS")
     insert = insert.replace("UPDATE order_lines l", "UPDATE bare_lines l")

@@ -83,9 +83,10 @@ def create_app(config: Settings | None = None, *, url: str | None = None) -> Fas
         redoc_url=None,
     )
     problems.install(app)
+    problems.describe(app)
     for router in routers():
-        app.include_router(router, prefix=API)
-    app.include_router(system.health)
+        app.include_router(router, prefix=API, responses=problems.RESPONSES)
+    app.include_router(system.health, responses=problems.RESPONSES)
     console.install(app)
     app.add_middleware(BodyCap, most=config.request_body_bytes)
     app.add_middleware(Observe, https=config.public_url.startswith("https://"))

@@ -163,11 +163,12 @@ async def _end_entry(session: AsyncSession, run: Run, error: str) -> None:
 
 
 async def reach_back(session: AsyncSession, connection_id: UUID, since: datetime) -> None:
-    """Let the next sweep start at `since`, however far the store was read before."""
+    """Let the next sweep start at `since`, however far the store was read before. One that runs now loses its lease:
+    it would end by moving the mark past all of that."""
     await session.execute(
         update(StoreSync)
         .where(StoreSync.id == connection_id)
-        .values(sweep_started_at=clock.now(), sweep_position=since, next_sweep_at=clock.now())
+        .values(sweep_started_at=clock.now(), sweep_position=since, sweeping_until=None, next_sweep_at=clock.now())
     )
 
 

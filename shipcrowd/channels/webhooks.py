@@ -64,13 +64,13 @@ class _Doors:
     known: ClassVar[dict[tuple[str, str], Door]] = {}
 
 
-@router.post("/{vendor}")
+@router.post("/{vendor}", response_class=Response)
 async def receive(vendor: str, request: Request) -> Response:
     """A webhook that names its store by itself."""
     return await _receive(vendors.vendor(vendor), None, request)
 
 
-@router.post("/{vendor}/{store}")
+@router.post("/{vendor}/{store}", response_class=Response)
 async def receive_for_store(vendor: str, store: str, request: Request) -> Response:
     """A webhook at the address of one store: its connection's id, or its id at the vendor."""
     return await _receive(vendors.vendor(vendor), store, request)

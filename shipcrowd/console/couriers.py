@@ -20,7 +20,7 @@ router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 async def show(request: Request, who: Annotated[Member, May("couriers:read")]) -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
-        usable = await accounts(session)
+    usable = await accounts(who.company_id)
     return web.page(
         request,
         "couriers.html",

@@ -17,14 +17,15 @@ from shipcrowd.locations import service as locations
 from shipcrowd.locations.models import PlaceKind
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders import service
-from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.models import Order, OrderState
 from shipcrowd.orders.schemas import OrderEdit
 from shipcrowd.pincodes import service as pincodes
 from shipcrowd.pincodes.address import Address
 from shipcrowd.pincodes.states import BY_CODE
-from shipcrowd.shipping import booking, jobs, quoting
+from shipcrowd.shipping import booking, jobs, preferences, quoting
 from shipcrowd.shipping import queries as shipments
 from shipcrowd.shipping.models import CANCELLABLE, Quote, State
+from shipcrowd.shipping.preferences import Box
 from shipcrowd.shipping.quoting import Package
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
@@ -37,6 +38,16 @@ OPEN = (OrderState.pending, OrderState.ready)
 PLACES = 100
 
 
+def _prefilled(order: Order, box: Box | None) -> Package:
+    """What is known of the parcel: the order's own, and the seller's chosen box for its size. Pure."""
+    return Package(
+        order.weight_grams,
+        order.length_mm or (box.length_mm if box else None),
+        order.breadth_mm or (box.breadth_mm if box else None),
+        order.height_mm or (box.height_mm if box else None),
+    )
+
+
 async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
     quoted = request.query_params.get("quote", "")
     async with acting_for(who.company_id) as session:
@@ -45,6 +56,7 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         parcels = await shipments.of_order(session, order_id)
         places, _ = await locations.places(session, kind=PlaceKind.pickup, active=True, limit=PLACES)
         known = await pincodes.place(session, found.order.pincode)
+        box = (await preferences.of(session)).box
         duplicate = await orders.got(session, found.order.duplicate_of) if found.order.duplicate_of else None
         quote: Quote | None = None
         try:
@@ -79,7 +91,8 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         duplicate=duplicate,
         quote=quote,
         options=quoting.options_of(quote) if quote else [],
-        measured=quote or found.order,
+        measured=quote or _prefilled(found.order, box),
+        box=box,
         editable=found.order.state in OPEN and not any(line.units_booked for line in found.lines),
         cancel_allowed=found.order.state in (*OPEN, OrderState.ignored),
     )

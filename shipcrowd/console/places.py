@@ -42,7 +42,7 @@ async def places_page(request: Request, who: Member) -> Response:
         shell = await queries.shell(session)
         found, following = await service.places(session, after=request.query_params.get("after") or None)
         known = await service.registrations(session, [place.id for place in found])
-        named = {account.id: account.vendor.name for account in await accounts(session)}
+    named = {account.id: account.vendor.name for account in await accounts(who.company_id)}
     return web.page(
         request,
         "places.html",
@@ -82,7 +82,7 @@ async def place_page(request: Request, who: Member, place_id: UUID) -> Response:
         shell = await queries.shell(session)
         place = await service.get(session, place_id)
         known = (await service.registrations(session, [place_id]))[place_id]
-        named = {account.id: account.vendor.name for account in await accounts(session)}
+    named = {account.id: account.vendor.name for account in await accounts(who.company_id)}
     return web.page(
         request,
         "place.html",

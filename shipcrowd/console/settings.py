@@ -16,6 +16,8 @@ from shipcrowd.identity.queries import workplaces
 from shipcrowd.identity.schemas import CompanyChange, NewKey, NewMember, PasswordChange
 from shipcrowd.kernel.tenancy import acting_for, unowned
 from shipcrowd.pincodes.states import BY_CODE
+from shipcrowd.shipping import preferences
+from shipcrowd.shipping.preferences import Box
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
@@ -31,6 +33,7 @@ async def settings_page(request: Request, who: Member, *, token: str = "", **_: 
         company = await service.company(session)
         team = (await service.team(session, limit=SHOWN))[0] if who.may("team:read") else ()
         keys = (await api_keys.list_keys(session, limit=SHOWN))[0] if who.may("api_keys:write") else ()
+        box = (await preferences.of(session)).box
         me = await people.person(session, who.user_id) if who.user_id else None
     companies = await workplaces(who.user_id) if who.user_id else []
     return web.page(
@@ -39,6 +42,7 @@ async def settings_page(request: Request, who: Member, *, token: str = "", **_: 
         title="Settings",
         shell=shell,
         company=company,
+        box=box,
         team=team,
         keys=keys,
         me=me,
@@ -66,6 +70,19 @@ async def change_company(request: Request, who: Annotated[Member, May("company:w
     async with acting_for(who.company_id) as session:
         await service.change_company(session, by=who, changes=changes)
     return web.after("/settings", "Saved.")
+
+
+@router.post("/settings/box")
+@web.shown_again_on(settings_page)
+async def choose_box(request: Request, who: Annotated[Member, May("company:write")]) -> Response:
+    form = await forms.form_of(request)
+    sides = {name: side for name, side in forms.package(form).items() if name != "weight_grams"}
+    given = {name: side for name, side in sides.items() if side is not None}
+    async with acting_for(who.company_id) as session:
+        before = await preferences.of(session)
+        box = forms.read(Box, given) if given else None
+        await preferences.put(session, before.model_copy(update={"box": box}))
+    return web.after("/settings", "Kept. Orders without a size of their own are quoted with it." if box else "Cleared.")
 
 
 # --- the team -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ There is no default key: the demo and the tests make their own.
 """
 
 import base64
-import hashlib
 import hmac
 import json
 import os
@@ -110,7 +109,7 @@ def search_hash(value: str, about: str) -> bytes:
     """A keyed hash of a normalised value, equal for equal values of the same company and kind (`about`)."""
     if _Keys.search is None:
         raise RuntimeError("no search key is set: SHIPCROWD_SEARCH_KEY")
-    return hmac.new(_Keys.search, f"{about}\0{value}".encode(), hashlib.sha256).digest()[:16]
+    return hmac.digest(_Keys.search, f"{about}\0{value}".encode(), "sha256")[:16]
 
 
 def new_key() -> str:

@@ -111,6 +111,8 @@ def connect(url: str, *, pool: int = 10) -> AsyncEngine:
         pool_size=pool,
         max_overflow=0,
         pool_timeout=WAIT_SECONDS,
+        # An error's words go into logs and held jobs, and a statement's values are people's data and secrets.
+        hide_parameters=True,
         connect_args={"server_settings": SESSION},
     )
     _Engine.current = engine

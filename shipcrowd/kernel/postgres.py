@@ -6,6 +6,8 @@ gives database URLs instead and never comes here.
 
 import asyncio
 import warnings
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -37,8 +39,14 @@ def start(folder: Path, *, fast: bool = False) -> str:
         folder.mkdir(exist_ok=True)
     server = _server(folder, cleanup_mode=None)
     if fast:
-        asyncio.run(_relax(server.get_uri()))
+        _run(_relax(server.get_uri()))
     return server.get_uri()
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    # In a thread of its own: the web server and the commands come here with an event loop running.
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(asyncio.run, work).result()
 
 
 async def _relax(url: str) -> None:
@@ -87,5 +95,5 @@ async def drop_database(server_url: str, name: str) -> None:
 def embedded_urls(folder: Path, name: str = "shipcrowd", *, fast: bool = False) -> tuple[str, str]:
     """Start the server and make database `name`; the owner's and the app role's URLs of it."""
     server = start(folder, fast=fast)
-    asyncio.run(create_database(server, name))
+    _run(create_database(server, name))
     return database_url(server, name), database_url(server, name, role=APP_ROLE)

@@ -7,12 +7,41 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from shipcrowd.kernel.errors import ShipcrowdError
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
 
 log = structlog.get_logger(__name__)
+
+
+class WrongField(BaseModel):
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). `code` is for programs and stays; `detail` says what to do. Some codes tell more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    code: str
+    title: str
+    status: int
+    detail: str = ""
+    field: str = ""
+    errors: list[WrongField] = []
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+"""For routers: every route may answer with a problem."""
 
 
 def problem(
@@ -64,6 +93,21 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
     ]
     detail = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
     return problem(422, "invalid", "The input is not valid.", detail, errors=fields)
+
+
+def describe(app: FastAPI) -> None:
+    """Put `Problem`, which `RESPONSES` points to, into the description of `app`."""
+    plain = app.openapi
+    template = "#/components/schemas/{model}"
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        schema = Problem.model_json_schema(ref_template=template)
+        found: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+        found |= {**schema.pop("$defs", {}), "Problem": schema}
+        return document
+
+    app.openapi = openapi
 
 
 def install(app: FastAPI) -> None:

@@ -73,7 +73,8 @@ class UnsafeDatabaseRole(RuntimeError):
 
 
 async def refuse_unsafe_role() -> None:
-    """Raises UnsafeDatabaseRole when the app connects as superuser, owner of a table, or with BYPASSRLS."""
+    """Raises UnsafeDatabaseRole when the app connects as superuser, with BYPASSRLS, or with the privileges of a
+    table's owner or of the platform's role, by whatever chain of memberships it has them."""
     async with unowned() as session:
         row = (
             await session.execute(
@@ -82,11 +83,8 @@ async def refuse_unsafe_role() -> None:
                     SELECT current_user, rolsuper, rolbypassrls,
                            EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                                    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
-                                     AND pg_get_userbyid(c.relowner) = current_user),
-                           EXISTS (SELECT FROM pg_auth_members m
-                                   JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
-                                   WHERE u.rolname = current_user AND g.rolname = :platform)
-                           AND pg_has_role(current_user, :platform, 'USAGE')
+                                     AND pg_has_role(current_user, c.relowner, 'USAGE')),
+                           pg_has_role(current_user, :platform, 'USAGE')
                     FROM pg_roles WHERE rolname = current_user
                     """
                 ),

@@ -36,7 +36,7 @@ def of_incoming(order: IncomingOrder) -> Buyer:
 def contact(*given: Address | None) -> tuple[str | None, str | None]:
     """The buyer's mobile number (ten digits) and e-mail, from the first address that has them."""
     addresses = [address for address in given if address]
-    mobile = next((address.mobile for address in addresses if address.mobile), None)
+    mobile = next(filter(None, (address.mobile for address in addresses)), None)
     email = next((address.email for address in addresses if address.email), None)
     return mobile, email
 

@@ -224,8 +224,7 @@ async def edit(session: AsyncSession, order_id: UUID, change: OrderEdit, *, acto
     order = await locked(session, order_id)
     if order.state not in (OrderState.ready, OrderState.pending):
         raise OrderAlreadyBooked(f"order {order.number} is {order.state}")
-    if await session.scalar(select(OrderLine.id).where(OrderLine.order_id == order_id, OrderLine.units_booked > 0)):
-        raise OrderAlreadyBooked(f"some units of order {order.number} are in a parcel")
+    await _refuse_if_in_parcels(session, order)
     given = change.model_fields_set
     if "ship_to" in given and change.ship_to is not None:
         buyer = pii.buyer_of(order)
@@ -245,6 +244,12 @@ async def edit(session: AsyncSession, order_id: UUID, change: OrderEdit, *, acto
     return order
 
 
+async def _refuse_if_in_parcels(session: AsyncSession, order: Order) -> None:
+    some = select(OrderLine.id).where(OrderLine.order_id == order.id, OrderLine.units_booked > 0).limit(1)
+    if await session.scalar(some):
+        raise OrderAlreadyBooked(f"some units of order {order.number} are in a parcel; cancel its shipment first")
+
+
 async def cancel(session: AsyncSession, order_id: UUID, *, reason: str, actor: str) -> Order:
     """Cancel an order that has no parcel. Raises OrderNotFound, OrderAlreadyBooked, IllegalMove."""
     order = await locked(session, order_id)
@@ -252,6 +257,7 @@ async def cancel(session: AsyncSession, order_id: UUID, *, reason: str, actor: s
         raise OrderAlreadyBooked(f"order {order.number} is {order.state}; cancel its shipment first")
     if order.state == OrderState.cancelled:
         return order
+    await _refuse_if_in_parcels(session, order)
     move(order, OrderState.cancelled)
     order.updated_at = clock.now()
     tell(session, order, "cancelled", f"Cancelled: {reason}" if reason else "Cancelled", actor=actor)
@@ -340,10 +346,20 @@ def open_units_of(line: OrderLine) -> int:
 
 async def free(session: AsyncSession, order: Order, units: Mapping[UUID, int]) -> None:
     """Give a parcel's units (line id → units) back: its booking was refused or cancelled. The order must be locked."""
-    for line in await lines_of(session, order.id):
+    lines = await lines_of(session, order.id)
+    for line in lines:
         line.units_booked -= units.get(line.id, 0)
     if order.state in (OrderState.booked, OrderState.shipped):
         move(order, OrderState.ready)
+    if order.state == OrderState.ready and order.cancel_asked_at and not any(line.units_booked for line in lines):
+        move(order, OrderState.cancelled)
+        tell(
+            session,
+            order,
+            "cancelled",
+            "Cancelled: the channel had cancelled it, and no parcel goes out",
+            actor="system",
+        )
     order.updated_at = clock.now()
 
 

@@ -2,19 +2,17 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.kernel import clock, db, events, tenancy
 from shipcrowd.kernel.events import IDS_A_MESSAGE
 from shipcrowd.kernel.ids import new_id
-from shipcrowd.kernel.money import Money
 from shipcrowd.orders import pii
 from shipcrowd.orders.events import OrderCancelAsked, OrdersChanged, OrdersPlaced
 from shipcrowd.orders.models import OrderState
@@ -43,7 +41,10 @@ class Imported:
     unchanged: int
 
 
-UPSERT = """
+_IN_PARCELS = """EXISTS (SELECT FROM order_lines l WHERE l.company_id = o.company_id AND l.order_id = o.id
+                                   AND l.units_booked > 0)"""
+
+UPSERT = f"""
 WITH incoming AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS r(
         id uuid, external_id text, external_ref text, number text, placed_at timestamptz,
@@ -69,8 +70,11 @@ WITH incoming AS MATERIALIZED (
         external_ref = excluded.external_ref, number = excluded.number,
         source_updated_at = excluded.source_updated_at, source_hash = excluded.source_hash,
         source_state = excluded.source_state,
-        state = CASE WHEN o.state IN ('pending', 'ready', 'ignored') THEN excluded.state ELSE o.state END,
-        cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND o.state IN ('booked', 'shipped')
+        state = CASE WHEN o.state IN ('pending', 'ready', 'ignored')
+                      AND NOT (excluded.source_state = 'cancelled' AND {_IN_PARCELS}) THEN excluded.state
+                     ELSE o.state END,
+        cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND (o.state IN ('booked', 'shipped')
+                                    OR o.state IN ('pending', 'ready') AND {_IN_PARCELS})
                                THEN coalesce(o.cancel_asked_at, $5) ELSE o.cancel_asked_at END,
         payment = excluded.payment, currency = excluded.currency, subtotal_paise = excluded.subtotal_paise,
         discount_paise = excluded.discount_paise, shipping_paise = excluded.shipping_paise,
@@ -90,7 +94,7 @@ WITH incoming AS MATERIALIZED (
         gaps = CASE WHEN o.address_edited THEN o.gaps ELSE excluded.gaps END,
         weight_grams = coalesce(excluded.weight_grams, o.weight_grams), units = excluded.units,
         ship_by = excluded.ship_by,
-        holds = (SELECT coalesce(array_agg(DISTINCT h), '{}')
+        holds = (SELECT coalesce(array_agg(DISTINCT h), '{{}}')
                  FROM unnest(excluded.holds || ARRAY(SELECT x FROM unnest(o.holds) x WHERE x LIKE 'ours:%')) h),
         tags = excluded.tags, test = excluded.test, updated_at = $5
     WHERE (excluded.source_updated_at, excluded.source_hash <> o.source_hash) > (o.source_updated_at, false)
@@ -226,12 +230,12 @@ def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> di
         "state": state_of(order),
         "payment": order.payment,
         "currency": order.currency,
-        "subtotal": order.subtotal,
-        "discount": order.discount,
-        "shipping": order.shipping,
-        "tax": order.tax,
-        "total": order.total,
-        "to_collect": order.to_collect,
+        "subtotal": order.subtotal.paise,
+        "discount": order.discount.paise,
+        "shipping": order.shipping.paise,
+        "tax": order.tax.paise,
+        "total": order.total.paise,
+        "to_collect": order.to_collect.paise,
         "taxes_included": order.taxes_included,
         "fulfilment": order.fulfilment,
         "city": ship_to.city,
@@ -264,9 +268,9 @@ def line_row(order_id: UUID, position: int, line: IncomingLine) -> dict[str, Any
         "variant": line.variant,
         "units": line.quantity,
         "units_elsewhere": elsewhere,
-        "unit_price": line.unit_price,
-        "discount": line.discount,
-        "tax": line.tax,
+        "unit_price": line.unit_price.paise,
+        "discount": line.discount.paise,
+        "tax": line.tax.paise,
         "tax_rate_bp": line.tax_rate_bp,
         "hsn": line.hsn,
         "weight_grams": line.weight_grams,
@@ -315,16 +319,4 @@ def _b64(value: bytes) -> str:
 
 
 def _dump(rows: Sequence[dict[str, Any]]) -> str:
-    return json.dumps(rows, default=_plain)
-
-
-def _plain(value: object) -> str | int:
-    match value:
-        case Money():
-            return value.paise
-        case datetime():
-            return value.isoformat()
-        case UUID():
-            return str(value)
-        case _:
-            raise TypeError(type(value).__name__)
+    return to_json(rows).decode()

@@ -42,10 +42,14 @@ class Account:
         return self.status == Status.connected
 
 
-async def accounts(session: AsyncSession) -> list[Account]:
-    """Own accounts first, then the platform's for couriers the company has none of, then those without accounts."""
-    company_id = tenancy.company_of(session)
-    own = [_account(row) for row in await _rows(session)]
+async def accounts(company_id: UUID) -> list[Account]:
+    """Own accounts first, then the platform's for couriers the company has none of, then those without accounts.
+
+    Not for use inside a transaction: it opens its own, one after the other. Ten requests that each held a connection
+    while they waited for a second one would wait for each other.
+    """
+    async with tenancy.acting_for(company_id) as session:
+        own = [_account(row) for row in await _rows(session)]
     having = {account.vendor.slug for account in own}
     found = list(own)
     if company_id != tenancy.PLATFORM_COMPANY:

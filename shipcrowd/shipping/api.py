@@ -12,6 +12,7 @@ from shipcrowd.documents.papers import Layout, SlipLayout
 from shipcrowd.identity import service as identity
 from shipcrowd.identity.api import May, Member
 from shipcrowd.kernel import idempotency, pace, pages, tenancy
+from shipcrowd.kernel.crypto import search_hash
 from shipcrowd.kernel.errors import NotFound, TooMany
 from shipcrowd.shipping import (
     booking,
@@ -50,6 +51,7 @@ from shipcrowd.shipping.schemas import (
     ShipmentOut,
     ShipmentWholeOut,
     TrackOut,
+    TrackStepOut,
     TypedAwb,
     TypedProgress,
 )  # fmt: skip
@@ -65,8 +67,12 @@ class TooManyLookups(TooMany):
     """Too many lookups; wait a moment."""
 
 
+class Pdf(Response):
+    media_type = "application/pdf"
+
+
 def pdf(data: bytes, name: str) -> Response:
-    return Response(data, media_type="application/pdf", headers={"content-disposition": f'inline; filename="{name}"'})
+    return Pdf(data, headers={"content-disposition": f'inline; filename="{name}"'})
 
 
 # --- prices and booking ---------------------------------------------------------------------------------------------
@@ -157,7 +163,7 @@ async def bulk_run(who: Reads, run_id: UUID) -> BulkRunOut:
         return run_out(run.id, run.total, await bulk.results(session, run_id))
 
 
-@router.get("/shipments/bulk/{run_id}/labels.pdf")
+@router.get("/shipments/bulk/{run_id}/labels.pdf", response_class=Pdf)
 async def bulk_labels(who: Reads, run_id: UUID, layout: Layout = Layout.thermal_4x6) -> Response:
     """The labels of all parcels the run booked, in one PDF."""
     async with tenancy.acting_for(who.company_id) as session:
@@ -238,19 +244,19 @@ async def track_now(who: Writes, shipment_id: UUID) -> ShipmentOut:
 # --- paper ----------------------------------------------------------------------------------------------------------
 
 
-@router.get("/shipments/{shipment_id}/label.pdf")
+@router.get("/shipments/{shipment_id}/label.pdf", response_class=Pdf)
 async def label(who: Reads, shipment_id: UUID, layout: Layout = Layout.thermal_4x6) -> Response:
     """The label: the courier's own where it gave one, else ours. Every print is recorded."""
     return pdf(await labels.printed(who.company_id, [shipment_id], layout, actor=who.actor), f"label-{shipment_id}.pdf")
 
 
-@router.post("/shipments/labels")
+@router.post("/shipments/labels", response_class=Pdf)
 async def many_labels(who: Reads, want: PrintLabels) -> Response:
     """Labels of up to 500 shipments in one PDF, in the order given."""
     return pdf(await labels.printed(who.company_id, want.shipment_ids, want.layout, actor=who.actor), "labels.pdf")
 
 
-@router.post("/shipments/packing-slips")
+@router.post("/shipments/packing-slips", response_class=Pdf)
 async def many_slips(who: Reads, want: ShipmentIds, layout: SlipLayout = SlipLayout.a4) -> Response:
     return pdf(await labels.packing_slips(who.company_id, want.shipment_ids, layout), "packing-slips.pdf")
 
@@ -299,7 +305,7 @@ async def hand_over_manifest(who: Writes, manifest_id: UUID, given: HandOver) ->
         return manifest_out(await manifests.hand_over(session, manifest_id, to=given.to))
 
 
-@router.get("/manifests/{manifest_id}/manifest.pdf")
+@router.get("/manifests/{manifest_id}/manifest.pdf", response_class=Pdf)
 async def manifest_pdf(who: Reads, manifest_id: UUID) -> Response:
     return pdf(await manifests.pdf(who.company_id, manifest_id), "manifest.pdf")
 
@@ -349,11 +355,12 @@ async def track_by_awb(
 ) -> TrackOut:
     """A parcel by courier and AWB: one lookup every few seconds, and nothing personal in the answer."""
     address = request.client.host if request.client else "unknown"
+    # An address is personal data, so only its hash is kept.
+    key = f"track:{search_hash(address, 'track.address').hex()}"
     async with tenancy.unowned() as session:
-        wait = await pace.peek(session, f"track:{address}", capacity=20, refill_per_second=0.2)
-        if wait:
+        wait = await pace.take(session, key, capacity=20, refill_per_second=0.2)
+        if wait:  # raised inside the transaction: a refused lookup takes nothing
             raise TooManyLookups(retry_after=int(wait.total_seconds()) + 1)
-        await pace.take(session, f"track:{address}", capacity=20, refill_per_second=0.2)
     whose = (await news.by_awb(courier, [awb])).get(awb)
     if whose is None:
         raise NotFound
@@ -375,7 +382,9 @@ async def track_out(company_id: UUID, shipment_id: UUID) -> TrackOut:
         moved_at=shipment.moved_at,
         last_checked_at=shipment.last_checked_at,
         next_check_at=shipment.next_check_at,
-        scans=[scan_out(scan) for scan in scans if scan.progress],
+        scans=[
+            TrackStepOut(at=scan.at, progress=scan.progress, location=scan.location) for scan in scans if scan.progress
+        ],
     )
 
 

@@ -38,6 +38,7 @@ from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
+from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.orders.models import Order, OrderLine, OrderState
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling
@@ -231,7 +232,8 @@ async def _share_to_collect(session: AsyncSession, order: Order, taken: Sequence
     others = select(Shipment.to_collect_paise).where(
         Shipment.order_id == order.id, Shipment.flow == Flow.forward, Shipment.state.not_in(CAME_TO_NOTHING)
     )
-    left = order.to_collect_paise - Money.total((await session.execute(others)).scalars())
+    # The channel may have lowered what is owed under what an earlier parcel collects already.
+    left = max(order.to_collect_paise - Money.total((await session.execute(others)).scalars()), Money.zero)
     whole = _value([(line, line.units) for line in await orders.lines_of(session, order.id)])
     part = _value(taken)
     if order.state == OrderState.booked or whole <= 0:
@@ -296,6 +298,10 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
     order, shipment = found
     if shipment.attempted_at is not None:
         await unconfirm(session, order, shipment, because="we stopped while asking the courier")
+        return None
+    if order.cancel_asked_at is not None:
+        because = "the channel cancelled the order before the courier was asked"
+        await _refuse(session, order, shipment, "order_cancelled", because, actor="system")
         return None
     shipment.attempted_at = clock.now()
     origin = await locations.get(session, shipment.place_id, account_id=shipment.account_id)
@@ -402,6 +408,9 @@ async def confirm(session: AsyncSession, order: Order, shipment: Shipment, booki
     words = f"{shipment.number}: booked with {shipment.carrier}, AWB {booking.awb}"
     orders.tell(session, order, "booked", words, actor="courier", details={"shipment_id": str(shipment.id)})
     await events.publish(session, ShipmentBooked(shipment.company_id, shipment.id))
+    if order.cancel_asked_at is not None:
+        # It was cancelled while the courier was being asked, when there was no parcel yet that could be.
+        await events.publish(session, OrderCancelAsked(shipment.company_id, order.id))
 
 
 async def refuse(session: AsyncSession, shipment_id: UUID, *, code: str, because: str) -> None:
@@ -424,6 +433,20 @@ async def _refuse(
     words = f"{shipment.number}: not booked: {because[:300]}"
     orders.tell(session, order, "refused", words, actor=actor, details={"code": code})
     await events.publish(session, ShipmentRefused(shipment.company_id, shipment.id))
+
+
+async def give_up(session: AsyncSession, shipment_id: UUID) -> None:
+    """No try is left. Refused only when every attempt is known to have failed: one that is still marked took too long,
+    or its answer could not be recorded, and the parcel may exist."""
+    found = await locked(session, shipment_id)
+    if found is None or found[1].state != State.booking:
+        return
+    order, shipment = found
+    if shipment.attempted_at is not None:
+        await unconfirm(session, order, shipment, because="we asked the courier and could not record its answer")
+        return
+    because = "the courier could not be reached; nothing was booked"
+    await _refuse(session, order, shipment, "courier_unavailable", because, actor="courier")
 
 
 async def unconfirm(session: AsyncSession, order: Order, shipment: Shipment, *, because: str) -> None:

@@ -85,12 +85,7 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
 @request_label.exhausted
 async def _courier_never_answered(company_id: UUID, shipment_id: UUID) -> None:
     async with tenancy.acting_for(company_id) as session:
-        await booking.refuse(
-            session,
-            shipment_id,
-            code="courier_unavailable",
-            because="the courier could not be reached; nothing was booked",
-        )
+        await booking.give_up(session, shipment_id)
 
 
 async def _register(company_id: UUID, courier: Courier, prepared: ToBook, missing: Sequence[PlaceDetails]) -> None:
@@ -127,8 +122,8 @@ async def fetch_label(company_id: UUID, shipment_id: UUID) -> None:
 @job(retry=on(Unavailable, times=6, first=30))
 async def register_place(company_id: UUID, place_id: UUID) -> None:
     """Make a new or changed place known to every courier account that wants to know."""
+    usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
     async with tenancy.acting_for(company_id) as session:
-        usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
         known = {account.id: await locations.get(session, place_id, account_id=account.id) for account in usable}
     for account in usable:
         if known[account.id].registered_as is not None:
@@ -253,6 +248,7 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
                 reference=reply.reference,
                 pod=reply.pod,
                 track_url=reply.track_url,
+                owner=account_company_id,
             )
     await _checked(whose)
 
@@ -299,6 +295,7 @@ async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
             reference=event.reference,
             pod=event.pod,
             weight_grams=event.weight_grams,
+            owner=company_id,
         )
         for event in found
     ]

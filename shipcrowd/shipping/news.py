@@ -52,8 +52,12 @@ async def tell(
     pod: Pod | None = None,
     weight_grams: int | None = None,
     track_url: str | None = None,
+    owner: UUID | None = None,
 ) -> bool:
     """Hand a courier's news of one AWB to the parcel it concerns; False when nobody here booked it.
+
+    `owner` is whose account at the courier the news came to. It counts for parcels booked with that company's
+    accounts alone: who holds one account's webhook secret must not move, or have refunded, the parcels of another.
 
     News under our own reference of a parcel that is still `unconfirmed` settles it: the parcel exists, and this is
     its AWB.
@@ -65,6 +69,8 @@ async def tell(
     async with tenancy.acting_for(whose.company_id) as session:
         shipment = await session.get(Shipment, (whose.company_id, whose.shipment_id))
         if shipment is None or shipment.courier != courier:
+            return False
+        if owner is not None and shipment.account_company_id != owner:
             return False
         if shipment.awb is None:
             if shipment.state != State.unconfirmed:

@@ -99,7 +99,6 @@ class Ask:
     package: Package
     place: PlaceDetails
     parcel: Parcel
-    accounts: Sequence[Account]
 
 
 def measured(order: Order, package: Package, box: Box | None = None) -> Package:
@@ -144,11 +143,12 @@ async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None,
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
     whole = measured(order, package, (await preferences.of(session)).box)
-    usable = [account for account in await accounts(session) if account.usable and account.id != NO_ACCOUNT]
-    return Ask(order.id, whole, place, parcel_of(order, whole, place.address.pincode), usable)
+    return Ask(order.id, whole, place, parcel_of(order, whole, place.address.pincode))
 
 
-async def ask_all(asked: Ask) -> list[tuple[Account, Sequence[ServiceOffer] | OutsideFailure]]:
+async def ask_all(
+    asked: Ask, usable: Sequence[Account]
+) -> list[tuple[Account, Sequence[ServiceOffer] | OutsideFailure]]:
     """Ask every account at once; one that fails or is too slow does not keep the others back."""
 
     async def one(account: Account) -> tuple[Account, Sequence[ServiceOffer] | OutsideFailure]:
@@ -162,7 +162,7 @@ async def ask_all(asked: Ask) -> list[tuple[Account, Sequence[ServiceOffer] | Ou
             log.warning("courier gave no offers", courier=account.vendor.slug, error=str(failure))
             return account, failure
 
-    return list(await asyncio.gather(*(one(account) for account in asked.accounts)))
+    return list(await asyncio.gather(*(one(account) for account in usable)))
 
 
 async def quote(
@@ -175,7 +175,8 @@ async def quote(
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-    answers = await ask_all(asked)
+    usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
+    answers = await ask_all(asked, usable)
     async with tenancy.acting_for(company_id) as session:
         options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
         if not any(option.price_paise is not None for option in options):

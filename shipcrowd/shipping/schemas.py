@@ -205,6 +205,14 @@ class PickupOut(BaseModel):
     error: str | None
 
 
+class TrackStepOut(BaseModel):
+    """A step of the way in our words. The courier's own are left out: couriers write names and numbers into them."""
+
+    at: datetime
+    progress: str
+    location: str
+
+
 class TrackOut(BaseModel):
     """What anybody with the link may see: no name, no street, no phone."""
 
@@ -217,4 +225,4 @@ class TrackOut(BaseModel):
     moved_at: datetime
     last_checked_at: datetime | None
     next_check_at: datetime | None
-    scans: list[ScanOut]
+    scans: list[TrackStepOut]

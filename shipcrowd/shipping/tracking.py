@@ -3,7 +3,7 @@
 The state is always worked out from the whole history, so it does not matter in which order the news arrived.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Flow, Pod, Progress, Scan
 from shipcrowd.kernel import clock, crypto, events
 from shipcrowd.kernel.events import Event
@@ -28,7 +29,16 @@ from shipcrowd.shipping.events import (
     ShipmentDelivered,
     ShipmentMoved,
 )
-from shipcrowd.shipping.models import CHECK_EVERY_MINUTES, ENDED, MOVES, OF_PROGRESS, ScanRow, Shipment, State
+from shipcrowd.shipping.models import (
+    CAME_TO_NOTHING,
+    CHECK_EVERY_MINUTES,
+    ENDED,
+    MOVES,
+    OF_PROGRESS,
+    ScanRow,
+    Shipment,
+    State,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +154,9 @@ async def _store(session: AsyncSession, shipment: Shipment, scans: Sequence[Scan
 
 
 async def _work_out(session: AsyncSession, order: Order, shipment: Shipment) -> None:
+    if State(shipment.state) in ENDED:
+        # A late scan from before the end is kept, and reopens nothing: a cancelled parcel's money and units are gone.
+        return
     query = (
         select(ScanRow.at, ScanRow.progress, ScanRow.location)
         .where(ScanRow.shipment_id == shipment.id, ScanRow.at <= clock.now() + FUTURE_ALLOWED)
@@ -174,16 +187,38 @@ async def arrive(session: AsyncSession, order: Order, shipment: Shipment, state:
     if state is State.cancelled:
         await settling.cancelled(session, order, shipment)
         return
-    wanted = ORDER_STATE.get(state)
-    if shipment.flow == Flow.forward and wanted and wanted in ORDER_MOVES[OrderState(order.state)]:
-        orders.move(order, wanted)
+    if shipment.flow == Flow.forward:
+        await _lead(session, order)
     await events.publish(session, ShipmentMoved(shipment.company_id, shipment.id))
     if (also := EVENTS.get(state)) is not None:
         await events.publish(session, also(shipment.company_id, shipment_id=shipment.id))  # type: ignore[call-arg]
 
 
+async def _lead(session: AsyncSession, order: Order) -> None:
+    """Put an order where its parcels are. It stays as it is while units of it still wait for a parcel."""
+    if any(orders.open_units_of(line) for line in await orders.lines_of(session, order.id)):
+        return
+    query = select(Shipment.state).where(
+        Shipment.order_id == order.id,
+        Shipment.flow == Flow.forward,
+        Shipment.state.not_in([*CAME_TO_NOTHING, State.lost, State.damaged]),
+    )
+    reached = {ORDER_STATE.get(State(state)) for state in (await session.execute(query)).scalars()}
+    wanted = order_state(reached)
+    if wanted and wanted in ORDER_MOVES[OrderState(order.state)]:
+        orders.move(order, wanted)
+
+
+def order_state(reached: Collection[OrderState | None]) -> OrderState | None:
+    """Where an order is whose parcels are there (None: not picked up): with the one that is least far. Pure."""
+    if len(set(reached)) <= 1:
+        return next(iter(reached), None)
+    on_the_way = None in reached or OrderState.shipped in reached
+    return OrderState.shipped if on_the_way else OrderState.rto
+
+
 def plan_next_check(shipment: Shipment) -> None:
-    """When its tracking is looked at again; never for one that ended or has no AWB."""
+    """When its tracking is looked at again; never for one that ended, has no AWB, or whose courier nobody tracks."""
     minutes = CHECK_EVERY_MINUTES.get(State(shipment.state))
-    known = minutes is not None and shipment.awb is not None
+    known = minutes is not None and shipment.awb is not None and vendors.vendor(shipment.courier).tracked
     shipment.next_check_at = clock.now() + timedelta(minutes=minutes or 0) if known else None

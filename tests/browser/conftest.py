@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -196,5 +196,5 @@ async def without_scripts(chrome: Browser, site: str) -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture(params=["desk", "phone"])
-def anyone(request: pytest.FixtureRequest) -> Iterator[Visitor]:
-    yield request.getfixturevalue(request.param)
+def anyone(request: pytest.FixtureRequest) -> Visitor:
+    return request.getfixturevalue(request.param)

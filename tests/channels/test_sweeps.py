@@ -341,3 +341,19 @@ async def test_two_companies_stores_do_not_see_each_other(company, store, connec
     assert (await look.order_numbers(company), await look.order_numbers(other)) == ([], ["#9"])
     await sweep(company, theirs)  # a job that names another company's store finds none
     assert await look.order_numbers(company) == []
+
+
+async def test_reaching_further_back_while_a_sweep_runs_is_not_forgotten_at_its_end(company, store):
+    async with tenancy.acting_for(company) as session:
+        run = await sweeps.begin(session, store)
+    since = clock.now() - timedelta(days=60)
+    async with tenancy.acting_for(company) as session:
+        await sweeps.reach_back(session, store, since)
+    with pytest.raises(sweeps.LeaseLost):
+        async with tenancy.acting_for(company) as session:
+            await sweeps.advance(session, run, Taken(), clock.now())
+    async with tenancy.acting_for(company) as session:
+        await sweeps.finish(session, run)
+    async with tenancy.acting_for(company) as session:
+        again = await sweeps.begin(session, store)
+    assert again.since == since

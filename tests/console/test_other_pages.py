@@ -158,6 +158,13 @@ async def test_company_details_are_checked_before_they_are_kept(signed_in):
     assert 'value="Kaveri Handlooms LLP"' in page
 
 
+async def test_the_usual_box_is_filled_in_for_orders_without_a_size(signed_in, day):
+    await signed_in.post("/settings/box", status=422, length_mm="30")
+    await signed_in.post("/settings/box", length_mm="30", breadth_mm="24.5", height_mm="6")
+    page = await signed_in.get(f"/orders/{day.orders['#KH2475']}")
+    assert 'name="breadth_mm" value="24.5"' in page and 'name="weight_grams" value=""' in page
+
+
 async def test_an_api_key_is_shown_once_and_revoked(signed_in, day):
     page = await signed_in.post("/settings/keys", key_name="ERP", scopes=["orders:read", "shipments:read"])
     token = re.search(r"sck_live_\w+_[\w-]{20,}", page)[0]

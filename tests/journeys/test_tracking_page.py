@@ -1,18 +1,11 @@
 """What anybody may see of a parcel: where it is, and nothing of the buyer."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from shipcrowd.sandbox.schemas import NewScan
-from tests.journeys.world import SECRETS_OF_THE_BUYER, Seller, World, an_order
+from tests.journeys.world import Seller, World, an_order, personal
 
 REMARK = "Spoke to Meenakshi Sundaram on 9840012345, wants it at 27, Kutchery Road, opposite the tank"
-
-
-def personal(text: str) -> Iterator[str]:
-    folded = text.casefold()
-    return (secret for secret in SECRETS_OF_THE_BUYER if secret.casefold() in folded)
 
 
 @pytest.fixture
@@ -37,12 +30,12 @@ async def test_the_page_behind_the_buyers_link_shows_the_way_and_no_person(world
         assert under_way["awb"] in page.text
         assert "Chennai Hub" in page.text
         assert "Asha Lamps" in page.text
-        assert list(personal(page.text)) == []
+        assert personal(page.text) == []
         assert "noindex" in page.headers["x-robots-tag"]
         told = await stranger.get(f"/api/v1/public{link}")
         assert told.status_code == 200
         assert (told.json()["awb"], told.json()["state"]) == (under_way["awb"], "delivery_failed")
-        assert list(personal(told.text)) == []
+        assert personal(told.text) == []
 
 
 async def test_a_lookup_by_awb_shows_the_way_and_no_person(world: World, under_way):
@@ -50,14 +43,14 @@ async def test_a_lookup_by_awb_shows_the_way_and_no_person(world: World, under_w
         page = await stranger.get("/track", params={"awb": under_way["awb"]})
         assert page.status_code == 200
         assert "Chennai Hub" in page.text
-        assert list(personal(page.text)) == []
+        assert personal(page.text) == []
         told = await stranger.get("/api/v1/public/track", params={"courier": "velocity", "awb": under_way["awb"]})
         assert told.status_code == 200
         assert told.json()["awb"] == under_way["awb"]
-        assert list(personal(told.text)) == []
+        assert personal(told.text) == []
 
 
-@pytest.mark.parametrize("link", ["x", "x" * 24, "../orders", "%00"])
+@pytest.mark.parametrize("link", ["x", "x" * 24, "..%2Forders", "%00"])
 async def test_a_guessed_link_shows_nothing(world: World, under_way, link: str):
     async with world.visitor() as stranger:
         for path in (f"/track/{link}", f"/api/v1/public/track/{link}"):

@@ -6,7 +6,7 @@ worker would do is done by `drain`.
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -317,10 +317,12 @@ class World:
         )
 
 
+def personal(shown: object) -> list[str]:
+    """What of the buyer can be read in it."""
+    text = str(shown).casefold()
+    return [secret for secret in SECRETS_OF_THE_BUYER if secret.casefold() in text]
+
+
 def kinds(order: Mapping[str, Any]) -> list[str]:
     """What happened to an order, oldest first."""
     return [event["kind"] for event in reversed(order["timeline"])]
-
-
-def states(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [row["state"] for row in rows]

@@ -88,3 +88,46 @@ async def test_serving_as_the_owner_is_refused(database_urls):
         await owner.dispose()
     finally:
         db._Engine.current = app
+
+
+@pytest.mark.parametrize("inherited", ["the platform's role", "a table's owner"])
+async def test_serving_with_privileges_inherited_by_a_chain_of_roles_is_refused(database_urls, inherited):
+    """Row security lets pass whoever has an owner's privileges, not only the owner itself."""
+    owner = await db.open_connection(database_urls[0])
+    names = [f"chain_{part}_{new_id().hex[-12:]}" for part in ("top", "middle", "app")]
+    top, middle, app = names
+    fault = "inherits" if inherited == "the platform's role" else "owns tables"
+    try:
+        for name in names:
+            await owner.execute(f"CREATE ROLE {name} LOGIN INHERIT")
+        await owner.execute(f"CREATE TABLE {top} (); ALTER TABLE {top} OWNER TO {top}")
+        granted = tenancy.PLATFORM_ROLE if fault == "inherits" else top
+        await owner.execute(f"GRANT {granted} TO {middle}; GRANT {middle}, {tenancy.APP_ROLE} TO {app}")
+        before = db._Engine.current
+        try:
+            engine = db.connect(_as(database_urls[1], app), pool=1)
+            with pytest.raises(tenancy.UnsafeDatabaseRole, match=fault):
+                await tenancy.refuse_unsafe_role()
+            await engine.dispose()
+        finally:
+            db._Engine.current = before
+    finally:
+        await owner.execute(f"DROP TABLE IF EXISTS {top}")
+        for name in reversed(names):
+            await owner.execute(f"DROP ROLE IF EXISTS {name}")
+        await owner.close()
+
+
+def _as(url, role):
+    return url.replace(f"//{tenancy.APP_ROLE}:", f"//{role}:")
+
+
+async def test_a_failing_statements_error_does_not_repeat_its_values():
+    with pytest.raises(DBAPIError) as failed:
+        async with tenancy.unowned() as session:
+            await session.execute(text("SELECT 1 / length(:secret)"), {"secret": ""})
+    assert "hidden" in str(failed.value)
+    with pytest.raises(DBAPIError) as failed:
+        async with tenancy.unowned() as session:
+            await session.execute(text("SELECT :secret || no_such_column"), {"secret": "hunter2"})
+    assert "hunter2" not in str(failed.value)

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from shipcrowd.couriers.contract import Progress, Scan
-from shipcrowd.kernel import clock, events, tenancy
+from shipcrowd.couriers.contract import Booking, Progress, Scan
+from shipcrowd.kernel import clock, db, events, tenancy
 from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
@@ -114,6 +114,21 @@ async def test_without_a_pickup_place_the_seller_is_asked_for_one(script):
         await quoted(homeless, order_id)
 
 
+async def test_prices_are_asked_for_by_more_people_than_there_are_connections(script, seller, database_urls):
+    """Whoever held one connection while waiting for a second would wait for the others, and they for it."""
+    (order_id,) = await make.orders(seller, incoming())
+    before = db._Engine.current
+    small = db.connect(database_urls[1], pool=2)
+    try:
+        async with asyncio.timeout(10):
+            made = await asyncio.gather(*(quoted(seller, order_id) for _ in range(8)))
+        await db.disconnect()
+    finally:
+        db._Engine.current = before
+    assert small is not before
+    assert len({quote.id for quote in made}) == 8
+
+
 async def test_an_old_quote_is_not_booked(script, seller):
     (order_id,) = await make.orders(seller, incoming())
     quote = await quoted(seller, order_id)
@@ -208,6 +223,21 @@ async def test_no_readable_answer_after_asking_is_unconfirmed_and_never_asked_ag
     async with tenancy.acting_for(seller) as session:
         await jobs.request_label.enqueue(session, company_id=seller, shipment_id=shipment_id)
     await drain(skip_waits=True)
+    assert len(script.parcels[str(shipment_id)]) == 1
+    await books_balance(seller)
+
+
+async def test_an_answer_that_could_not_be_recorded_leaves_the_booking_unconfirmed(script, seller):
+    def broken(request):
+        raise RuntimeError("after the courier made the parcel, before we wrote it down")
+
+    script.after_booking = broken
+    (order_id,) = await make.orders(seller, incoming())
+    shipment_id = await ship(seller, order_id)
+    await drain(skip_waits=True)
+    found = await shipment(seller, shipment_id)
+    assert found.state == State.unconfirmed
+    assert (await money(seller)).held == found.charge_paise
     assert len(script.parcels[str(shipment_id)]) == 1
     await books_balance(seller)
 
@@ -309,6 +339,38 @@ async def test_an_order_in_two_parcels_collects_its_cash_once(script, seller, to
         await ship(seller, order_id)
 
 
+async def test_what_is_left_of_an_order_ships_after_its_first_parcel_has_gone(script, seller):
+    two = (line(), line(external_id="2"))
+    (order_id,) = await make.orders(seller, incoming(cod=True, total=Money.rupees("998"), lines=two))
+    lines = (await order(seller, order_id)).lines
+    first = await ship(seller, order_id, units={lines[0].id: 1})
+    await drain()
+    delivered = [Scan(at=START, status="DLV", progress=Progress.delivered)]
+    await news.tell("velocity", (await shipment(seller, first)).awb, delivered, via="poll")
+    assert (await order(seller, order_id)).order.state == "ready"
+    second = await ship(seller, order_id)
+    await drain()
+    awb = (await shipment(seller, second)).awb
+    await news.tell("velocity", awb, [Scan(at=START, status="PKP", progress=Progress.picked_up)], via="poll")
+    assert (await order(seller, order_id)).order.state == "shipped"
+    later = Scan(at=START + timedelta(hours=1), status="DLV", progress=Progress.delivered)
+    await news.tell("velocity", awb, [later], via="poll")
+    assert (await order(seller, order_id)).order.state == "delivered"
+    await books_balance(seller)
+
+
+async def test_a_second_parcel_never_collects_less_than_nothing(script, seller):
+    two = (line(), line(external_id="2"))
+    placed = incoming(cod=True, total=Money.rupees("1000"), lines=two)
+    (order_id,) = await make.orders(seller, placed)
+    lines = (await order(seller, order_id)).lines
+    await ship(seller, order_id, units={lines[0].id: 1})
+    lowered = {"to_collect": Money.rupees("300"), "source_updated_at": placed.source_updated_at + timedelta(minutes=1)}
+    await make.orders(seller, placed.model_copy(update=lowered))
+    second = await ship(seller, order_id)
+    assert (await shipment(seller, second)).to_collect_paise == Money.zero
+
+
 async def test_a_typed_awb_is_booked_free_and_moved_by_hand(script, seller):
     (order_id,) = await make.orders(seller, incoming())
     async with tenancy.acting_for(seller) as session:
@@ -380,6 +442,65 @@ async def test_an_order_cancelled_at_the_channel_after_booking_cancels_its_parce
     await drain()
     assert (await shipment(seller, shipment_id)).state == State.cancelling
     assert "cancelled" in orders.why_not_bookable((await order(seller, order_id)).order)
+
+
+def cancelled(placed):
+    later = placed.source_updated_at + timedelta(minutes=1)
+    return placed.model_copy(update={"state": SourceState.cancelled, "source_updated_at": later})
+
+
+async def test_an_order_cancelled_before_the_courier_is_asked_is_not_booked(script, seller):
+    placed = incoming()
+    (order_id,) = await make.orders(seller, placed)
+    shipment_id = await ship(seller, order_id)
+    await make.orders(seller, cancelled(placed))
+    await drain()
+    found = await shipment(seller, shipment_id)
+    assert (found.state, found.reason_code) == (State.refused, "order_cancelled")
+    assert script.asked == []
+    assert (await order(seller, order_id)).order.state == "cancelled"
+    assert (await money(seller)).available == Money.rupees("5000")
+    await books_balance(seller)
+
+
+async def test_an_order_cancelled_while_the_courier_is_asked_has_its_parcel_cancelled(script, seller):
+    placed = incoming()
+    (order_id,) = await make.orders(seller, placed)
+    shipment_id = await ship(seller, order_id)
+    async with tenancy.acting_for(seller) as session:
+        assert await booking.start_attempt(session, shipment_id) is not None
+    events.listen({OrderCancelAsked: (jobs.cancel_with_order,)})
+    try:
+        await make.orders(seller, cancelled(placed))
+        async with tenancy.unowned() as session:  # it ran, and found no parcel to cancel
+            await (await db.driver(session)).execute("DELETE FROM pgqueuer")
+        async with tenancy.acting_for(seller) as session:
+            await booking.booked(session, shipment_id, Booking(awb=f"L{shipment_id.int % 10**9}", carrier="Slowpoke"))
+    finally:
+        events.listen({})
+    await drain()
+    assert (await shipment(seller, shipment_id)).state == State.cancelling
+
+
+async def test_a_cancellation_at_the_channel_reaches_the_parcel_of_an_order_booked_in_part(script, seller):
+    placed = incoming(lines=(line(), line(external_id="2")))
+    (order_id,) = await make.orders(seller, placed)
+    lines = (await order(seller, order_id)).lines
+    shipment_id = await ship(seller, order_id, units={lines[0].id: 1})
+    await drain()
+    with pytest.raises(orders.OrderAlreadyBooked):
+        async with tenancy.acting_for(seller) as session:
+            await orders.cancel(session, order_id, reason="", actor="user:1")
+    events.listen({OrderCancelAsked: (jobs.cancel_with_order,)})
+    await make.orders(seller, cancelled(placed))
+    events.listen({})
+    await drain()
+    asked = await shipment(seller, shipment_id)
+    assert asked.state == State.cancelling
+    confirmed = Scan(at=clock.now(), status="CANCELLED", progress=Progress.cancelled)
+    await news.tell("velocity", asked.awb, [confirmed], via="poll")
+    assert (await order(seller, order_id)).order.state == "cancelled"
+    await books_balance(seller)
 
 
 async def test_many_orders_ship_with_a_result_for_each(script, seller):

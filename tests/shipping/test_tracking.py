@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 
 from shipcrowd.couriers.contract import Pod, Progress, Scan
 from shipcrowd.kernel import clock, tenancy
-from shipcrowd.shipping import jobs, news, queries
+from shipcrowd.orders.models import OrderState
+from shipcrowd.shipping import booking, jobs, news, queries
 from shipcrowd.shipping.models import MOVES, OF_PROGRESS, ScanRow, Shipment, State
-from shipcrowd.shipping.tracking import advanced
+from shipcrowd.shipping.tracking import advanced, order_state
 from tests import make
 from tests.make import incoming
 from tests.make.courier import START
-from tests.shipping.support import order, ship, shipment
+from tests.shipping.support import BOX, books_balance, money, order, ship, shipment
 from tests.support import drain
 
 DELIVERED = (
@@ -97,6 +98,61 @@ async def test_another_couriers_news_of_the_same_awb_is_turned_down(script, sell
     _, shipment_id, awb = await booked(script, seller)
     assert not await news.tell("manual", awb, history(Progress.delivered), via="webhook")
     assert (await shipment(seller, shipment_id)).state == State.pickup_pending
+
+
+async def test_news_from_another_companys_account_is_turned_down(script, seller):
+    """Whoever knows the webhook secret of an account of their own can sign anything, about any AWB."""
+    _, shipment_id, awb = await booked(script, seller)
+    forged = history(Progress.cancelled)
+    assert not await news.tell("velocity", awb, forged, via="webhook", owner=seller)
+    assert not await news.tell("velocity", "X1", forged, via="webhook", reference=str(shipment_id), owner=seller)
+    assert (await shipment(seller, shipment_id)).state == State.pickup_pending
+    assert await news.tell("velocity", awb, forged, via="webhook", owner=tenancy.PLATFORM_COMPANY)
+
+
+async def test_a_late_scan_does_not_reopen_a_parcel_that_has_ended(script, seller):
+    order_id, shipment_id, awb = await booked(script, seller)
+    await news.tell("velocity", awb, history(Progress.cancelled, start=START + timedelta(hours=4)), via="poll")
+    refunded = await money(seller)
+    again = await ship(seller, order_id)
+    await drain()
+    for progress in (Progress.in_transit, Progress.picked_up, Progress.cancelled):
+        await news.tell("velocity", awb, history(progress), via="webhook")
+    assert (await shipment(seller, shipment_id)).state == State.cancelled
+    assert (await order(seller, order_id)).lines[0].units_booked == 1
+    assert (await money(seller)).available == refunded.available - (await shipment(seller, again)).charge_paise
+    await books_balance(seller)
+
+
+async def test_a_parcel_of_a_courier_nobody_tracks_is_never_due(script, seller):
+    """It would stay due for ever, and enough of them would keep the sweep from everyone else's."""
+    (order_id,) = await make.orders(seller, incoming())
+    async with tenancy.acting_for(seller) as session:
+        made = await booking.book_by_hand(
+            session, order_id, carrier="DTDC", awb="D7654321", package=BOX, place_id=None, actor="user:1"
+        )
+        await jobs.request_label.enqueue(session, company_id=seller, shipment_id=made.id)
+    await drain()
+    found = await shipment(seller, made.id)
+    assert (found.state, found.next_check_at) == (State.pickup_pending, None)
+
+
+@pytest.mark.parametrize(
+    ("parcels", "order_is"),
+    [
+        ([], None),
+        ([None], None),
+        (["shipped"], "shipped"),
+        (["delivered"], "delivered"),
+        (["rto"], "rto"),
+        ([None, "delivered"], "shipped"),
+        (["shipped", "delivered"], "shipped"),
+        (["shipped", "rto"], "shipped"),
+        (["delivered", "rto"], "rto"),
+    ],
+)
+def test_an_order_is_where_the_least_far_of_its_parcels_is(parcels, order_is):
+    assert order_state({OrderState(each) if each else None for each in parcels}) == order_is
 
 
 async def test_the_sweep_asks_for_what_is_due_across_companies_in_one_call(script, seller):
