@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
 from shipcrowd.kernel import problems
-from shipcrowd.kernel.web import BodyCap, Observe
+from shipcrowd.kernel.web import BodyCap, Observe, known_query
 from shipcrowd.locations import api as locations_api
 from shipcrowd.orders import api as orders_api
 from shipcrowd.pincodes import api as pincodes_api
@@ -85,7 +85,9 @@ def create_app(config: Settings | None = None, *, url: str | None = None) -> Fas
     problems.install(app)
     problems.describe(app)
     for router in routers():
-        app.include_router(router, prefix=API, responses=problems.RESPONSES)
+        # Vendors may put what they like behind their webhooks' addresses.
+        checks = [] if router.prefix == "/webhooks" else [Depends(known_query)]
+        app.include_router(router, prefix=API, responses=problems.RESPONSES, dependencies=checks)
     app.include_router(system.health, responses=problems.RESPONSES)
     console.install(app)
     app.add_middleware(BodyCap, most=config.request_body_bytes)

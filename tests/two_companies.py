@@ -17,7 +17,7 @@ from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Pod, Progress, Scan
-from shipcrowd.identity import api_keys, sessions
+from shipcrowd.identity import api_keys, passwords, sessions
 from shipcrowd.identity import service as identity
 from shipcrowd.identity.guard import COOKIE
 from shipcrowd.identity.member import Member
@@ -128,9 +128,14 @@ async def build(mark: str, app: FastAPI, script: courier.Scripted, owner_url: st
 
 async def _people(mark: str) -> House:
     at = f"{mark.lower()}@{mark.lower()}.example"
+    password_hash = await passwords.hashed("blue-kettle-on-the-roof", email=at)
     async with tenancy.acting_for(new_id()) as session:
         made = await identity.register(
-            session, company_name=f"{mark} Traders", name=f"{mark} Owner", email=f"owner.{at}", password_hash="none"
+            session,
+            company_name=f"{mark} Traders",
+            name=f"{mark} Owner",
+            email=f"owner.{at}",
+            password_hash=password_hash,
         )
     owner = Member.person(made.company_id, made.user_id, Role.owner)
     async with tenancy.acting_for(made.company_id) as session:
@@ -138,7 +143,12 @@ async def _people(mark: str) -> House:
             session, by=owner, changes={"legal_name": f"{mark} Private Limited", "state": "Karnataka"}
         )
         await identity.add_member(
-            session, by=owner, email=f"member.{at}", name=f"{mark} Member", role=Role.member, password_hash="none"
+            session,
+            by=owner,
+            email=f"member.{at}",
+            name=f"{mark} Member",
+            role=Role.member,
+            password_hash=password_hash,
         )
         issued = await api_keys.issue_key(session, by=owner, name=f"{mark} key", scopes=PERMISSIONS)
     return House(mark, made.company_id, made.user_id, issued.token)

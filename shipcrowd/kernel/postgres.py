@@ -5,6 +5,7 @@ gives database URLs instead and never comes here.
 """
 
 import asyncio
+import os
 import warnings
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -60,9 +61,13 @@ async def _relax(url: str) -> None:
 
 
 def stop(folder: Path) -> None:
-    """Stop the server of `folder`, if it runs."""
+    """Stop the server of `folder`, if it runs, whoever else uses it."""
     if (folder / "postmaster.pid").exists():
         server = _server(folder, cleanup_mode="stop")
+        # `start` in this process made it one to leave running; and the package stops a server only with its last
+        # user, never forgetting one that was killed.
+        server.cleanup_mode = "stop"
+        server.global_process_id_list.put([os.getpid()])
         server.cleanup()
 
 

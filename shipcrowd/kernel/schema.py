@@ -50,7 +50,7 @@ def row_security(tables: Iterable[str]) -> str:
     The platform's policy stands beside the company's and belongs to another role. A flag OR-ed into one policy
     would keep the planner from using the index.
     """
-    mine = "company_id = nullif(current_setting('shipcrowd.company_id', true), '')::uuid"
+    mine = "company_id = (SELECT nullif(current_setting('shipcrowd.company_id', true), '')::uuid)"
     return "\n".join(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;

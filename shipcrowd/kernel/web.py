@@ -1,13 +1,16 @@
 """What every HTTP request goes through: a request id, a body cap, security headers, a log line and metrics."""
 
 import time
+from functools import cache
 
 import structlog
 from fastapi import Request
+from fastapi.routing import APIRoute
 from prometheus_client import Counter, Histogram
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shipcrowd.kernel.errors import TooLarge
+from shipcrowd.kernel.errors import Invalid, TooLarge
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.problems import of_error
 from shipcrowd.settings import settings
@@ -36,6 +39,36 @@ async def raw_body(request: Request, *, most: int | None = None) -> bytes:
             raise BodyTooLarge(f"at most {most} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+async def known_query(request: Request) -> None:
+    """Refuses a query parameter the route does not know: a misspelt filter must not mean "everything".
+
+    A route that reads the request by itself is asked nothing: it knows its own query.
+    """
+    route = request.scope.get("route")
+    if request.method == "GET" and request.query_params and isinstance(route, APIRoute):
+        known = _query_of(route)
+        if known is not None and (unknown := sorted(set(request.query_params) - known)):
+            raise Invalid(f"known are: {', '.join(sorted(known)) or 'none'}", field=unknown[0])
+
+
+@cache
+def _query_of(route: APIRoute) -> frozenset[str] | None:
+    if route.dependant.request_param_name:
+        return None
+    names: set[str] = set()
+    waiting = [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        waiting += dependant.dependencies
+        for param in dependant.query_params:
+            model = param.field_info.annotation
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                names |= {field.alias or name for name, field in model.model_fields.items()}
+            else:
+                names.add(param.alias)
+    return frozenset(names)
 
 
 class BodyCap:
@@ -76,6 +109,15 @@ class BodyCap:
         await self.app(scope, counted, unless_refused)
 
 
+def _template(scope: Scope) -> str:
+    """The whole template of the matched route. The route itself knows its path without what it was included under."""
+    route: str | None = getattr(scope.get("route"), "path", None)
+    if route is None:
+        return "unmatched"
+    before = scope["path"].split("/")[: -route.count("/") or None]
+    return "/".join(before) + route
+
+
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -114,7 +156,7 @@ class Observe:
             await self.app(scope, receive, marked)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = _template(scope)
             REQUESTS.labels(scope["method"], route, str(status)).inc()
             SECONDS.labels(scope["method"], route).observe(seconds)
             log.info("request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4))

@@ -39,12 +39,12 @@ from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.events import OrderCancelAsked
-from shipcrowd.orders.models import Order, OrderLine, OrderState
+from shipcrowd.orders.models import Order
 from shipcrowd.pincodes.address import Address
-from shipcrowd.shipping import places, quoting, settling
+from shipcrowd.shipping import places, quoting, settling, worth
 from shipcrowd.shipping.accounts import NO_ACCOUNT
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
-from shipcrowd.shipping.models import CAME_TO_NOTHING, MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
+from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
 from shipcrowd.shipping.quoting import Option, Package
 from shipcrowd.shipping.tracking import locked, plan_next_check
 
@@ -184,8 +184,8 @@ async def _open(
         mode=option.mode,
         zone=option.zone,
         payment=order.payment,
-        to_collect_paise=await _share_to_collect(session, order, taken),
-        declared_paise=_declared(order, taken),
+        to_collect_paise=await worth.share_to_collect(session, order, taken),
+        declared_paise=worth.declared(order, taken),
         charge_paise=Money(option.price_paise or 0),
         charge=option.price.model_dump(mode="json") if option.price else {},
         weight_grams=package.weight_grams,
@@ -216,35 +216,6 @@ async def _open(
     orders.tell(session, order, "booking", words, actor=actor, details={"shipment_id": str(shipment_id)})
     await settling.hold(session, shipment)
     return shipment
-
-
-def _value(taken: Sequence[tuple[OrderLine, int]]) -> int:
-    return sum(line.unit_price_paise.paise * units for line, units in taken)
-
-
-async def _share_to_collect(session: AsyncSession, order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:
-    """What this parcel's courier asks the buyer for: a share by value, and with the last units whatever is left.
-
-    Together an order's parcels collect what the order owes, to the paisa.
-    """
-    if order.payment != Payment.cod:
-        return Money.zero
-    others = select(Shipment.to_collect_paise).where(
-        Shipment.order_id == order.id, Shipment.flow == Flow.forward, Shipment.state.not_in(CAME_TO_NOTHING)
-    )
-    # The channel may have lowered what is owed under what an earlier parcel collects already.
-    left = max(order.to_collect_paise - Money.total((await session.execute(others)).scalars()), Money.zero)
-    whole = _value([(line, line.units) for line in await orders.lines_of(session, order.id)])
-    part = _value(taken)
-    if order.state == OrderState.booked or whole <= 0:
-        return left
-    return min(order.to_collect_paise.split([part, whole - part])[0], left)
-
-
-def _declared(order: Order, taken: Sequence[tuple[OrderLine, int]]) -> Money:
-    if sum(units for _, units in taken) >= order.units:
-        return order.total_paise
-    return Money(min(_value(taken), order.total_paise.paise)) or order.total_paise
 
 
 def about(company_id: UUID, shipment_id: UUID) -> str:

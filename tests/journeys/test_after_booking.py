@@ -1,4 +1,4 @@
-"""What happens to a booked parcel besides being delivered: cancelled, refused at the door, sent back, never answered."""
+"""What happens to a booked parcel besides delivery: cancelled, refused at the door, sent back, never answered."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.faults import FaultKind
-from shipcrowd.sandbox.schemas import Knobs, NewFault, NewScan, WebhookTarget
-from tests.journeys.world import URL, Seller, World, an_order, kinds
+from shipcrowd.sandbox.schemas import Knobs, NewFault, NewScan
+from tests.journeys.world import Seller, World, an_order, kinds
 
 BOOKING = "forward-order-orchestration"
 
@@ -220,9 +220,7 @@ async def unanswered(world: World, seller: Seller) -> Any:
     return await unconfirmed(world, seller)
 
 
-async def unconfirmed(
-    world: World, seller: Seller, kind: FaultKind = FaultKind.unavailable_after, **order: Any
-) -> Any:
+async def unconfirmed(world: World, seller: Seller, kind: FaultKind = FaultKind.unavailable_after, **order: Any) -> Any:
     placed = await seller.place(an_order(**order))
     shipment = await seller.book(placed)
     target, world.desk.velocity.webhook = world.desk.velocity.webhook, None
@@ -302,7 +300,6 @@ async def test_an_awb_that_belongs_to_another_parcel_settles_nothing(world: Worl
 async def test_the_couriers_news_that_overtakes_its_answer_is_not_lost(world: World, seller: Seller):
     """The parcel's first webhooks arrive while we still wait for the booking's answer, which then never comes."""
     shipment = await seller.book(await seller.place())
-    world.desk.velocity_webhook(WebhookTarget(url=f"{URL}/api/v1/webhooks/velocity", secret=world.courier_secret))
     world.desk.add_fault(NewFault(vendor="velocity", operation=BOOKING, kind=FaultKind.unavailable_after, times=1))
     await seller.settle(impatient=True)
     (parcel,) = world.desk.parcels(shipment["id"])

@@ -44,7 +44,9 @@ async def test_the_published_order_comes_in_with_its_money_address_lines_and_why
         "Bob Norman", "Chestnut Street 92", "Louisville", "40202",
     )  # fmt: skip
     assert order["country"] == "US"
-    assert {(line["sku"], line["units"], line["unit_price_paise"], line["weight_grams"]) for line in order["lines"]} == {
+    assert {
+        (line["sku"], line["units"], line["unit_price_paise"], line["weight_grams"]) for line in order["lines"]
+    } == {
         ("IPOD2008GREEN", 1, 199_00, 200),
         ("IPOD2008RED", 1, 199_00, 200),
         ("IPOD2008BLACK", 1, 199_00, 200),

@@ -1,16 +1,17 @@
 """What every request goes through: the body cap, the request id, the security headers."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx2
 import pytest
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from pydantic import BaseModel, Field
 from structlog.testing import capture_logs
 
 from shipcrowd.kernel import problems
-from shipcrowd.kernel.web import BodyCap, Observe, raw_body
+from shipcrowd.kernel.web import BodyCap, Observe, known_query, raw_body
 from shipcrowd.settings import settings
 
 MOST = 1000
@@ -158,6 +159,61 @@ async def test_the_request_id_is_in_the_logs_of_its_own_request_only(http):
 async def test_a_request_id_from_outside_is_not_believed(http):
     answer = await http.get("/own", headers={"x-request-id": "forged\nline"})
     assert "forged" not in answer.headers["x-request-id"]
+
+
+async def test_a_routes_name_in_logs_and_metrics_is_its_whole_path_without_ids():
+    router, app = APIRouter(prefix="/things"), FastAPI()
+
+    @router.get("/{thing_id}")
+    async def thing(thing_id: str) -> None: ...
+
+    app.include_router(router, prefix="/api/v1")
+    app.add_middleware(Observe, https=False)
+    async with client(app) as http:
+        with capture_logs() as logs:
+            await http.get("/api/v1/things/4711")
+            await http.get("/nowhere/4711")
+    assert [line["route"] for line in logs] == ["/api/v1/things/{thing_id}", "unmatched"]
+
+
+class Filter(BaseModel):
+    state: str = ""
+    kind: str = Field(default="", alias="type")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/list?limit=5", 200),
+        ("/list?limit=5&stat=x", 422),
+        ("/model?state=x&type=y", 200),
+        ("/model?kind=y", 422),
+        ("/own?whatever=x", 200),
+        ("/none", 200),
+        ("/none?x=1", 422),
+    ],
+)
+async def test_a_misspelt_filter_is_refused_by_name(path, status):
+    app = FastAPI(dependencies=[Depends(known_query)])
+    problems.install(app)
+
+    @app.get("/list")
+    async def listed(limit: int = 1) -> None: ...
+
+    @app.get("/model")
+    async def model(wanted: Annotated[Filter, Query()]) -> None: ...
+
+    @app.get("/own")
+    async def own(request: Request) -> None: ...
+
+    @app.get("/none")
+    async def none() -> None: ...
+
+    async with client(app) as http:
+        answer = await http.get(path)
+    assert answer.status_code == status, answer.text
+    if status == 422:
+        assert answer.json()["field"] in ("stat", "kind", "x")
 
 
 async def test_the_log_line_names_the_route_and_not_what_was_asked(http):

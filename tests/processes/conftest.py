@@ -2,26 +2,47 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from shipcrowd.demo import story
 from shipcrowd.demo.stage import Stage
 from shipcrowd.kernel import crypto, db, postgres, tenancy
+from shipcrowd.sandbox.client import DeskClient
+from shipcrowd.sandbox.schemas import WebhookTarget
 from shipcrowd.settings import settings
 from tests.conftest import TEMPLATE
+from tests.processes.theatre import Theatre
+
+QUICK = {
+    "SHIPCROWD_JOB_HEARTBEAT_SECONDS": "2",
+    "SHIPCROWD_OUTBOUND_READ_SECONDS": "10",
+    "SHIPCROWD_WORKER_CONCURRENCY": "8",
+    "SHIPCROWD_DATABASE_POOL": "8",
+}
+"""A dead worker is noticed soon; a courier slowed down for a test is no time-out."""
 
 
 @pytest.fixture
 def stage(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stage with nothing running yet. This process uses its database and its keys for as long as it stands."""
-    name = f"shipcrowd_stage_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    extra = {"SHIPCROWD_JOB_HEARTBEAT_SECONDS": "2"}
+    with on_a_database_of_its_own(server, "shipcrowd_stage", tmp_path_factory.mktemp("stage"), extra) as made:
+        yield made
+
+
+@contextmanager
+def on_a_database_of_its_own(server: str, name: str, folder: Path, extra: Mapping[str, str]) -> Iterator[Stage]:
+    name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     asyncio.run(_fresh(server, name))
     before = (dict(os.environ), crypto._Keys.ring, crypto._Keys.search, db._Engine.current)
-    made = Stage(tmp_path_factory.mktemp("stage"))
+    made = Stage(folder)
     urls = postgres.database_url(server, name), postgres.database_url(server, name, role=tenancy.APP_ROLE)
     try:
-        made.set_up(databases=urls, extra={"SHIPCROWD_JOB_HEARTBEAT_SECONDS": "2"})
+        made.set_up(databases=urls, extra=extra)
         settings.cache_clear()
         config = settings()
         assert config.encryption_keys is not None
@@ -40,3 +61,20 @@ def stage(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
 async def _fresh(server: str, name: str) -> None:
     await postgres.drop_database(server, name)
     await postgres.create_database(server, name, template=TEMPLATE)
+
+
+@pytest.fixture(scope="module")
+def theatre(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """A stage whose API and sandbox run, with the platform's courier connected; workers are started by the tests."""
+    with on_a_database_of_its_own(server, "shipcrowd_theatre", tmp_path_factory.mktemp("theatre"), QUICK) as stage:
+        stage.start_sandbox(story.SHOP)
+        stage.start_api()
+        made = Theatre(stage, stage.environment["SHIPCROWD_APP_DATABASE_URL"])
+
+        async def courier(desk: DeskClient) -> None:
+            secret = crypto.new_key()
+            await story.shared_courier(secret)
+            await desk.velocity_webhook(WebhookTarget(url=f"{stage.url}/api/v1/webhooks/velocity", secret=secret))
+
+        made.tell(courier)
+        yield made

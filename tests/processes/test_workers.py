@@ -1,0 +1,232 @@
+"""Real workers, really killed: no parcel is booked twice, no rupee and no order is lost."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.queries import Queries
+
+from shipcrowd.demo.seller import until
+from shipcrowd.kernel import db, jobs, tenancy
+from shipcrowd.sandbox.client import DeskClient
+from shipcrowd.sandbox.faults import FaultKind
+from shipcrowd.sandbox.schemas import NewFault
+from tests.processes.deadly import NAME as DEADLY
+from tests.processes.theatre import Theatre
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("processes"),
+]
+
+SAMPLES = Path(os.environ.get("SHIPCROWD_SAMPLES", Path(__file__).parents[2] / "../shared/samples"))
+PUBLISHED = SAMPLES / "shopify" / "order.json"
+OURS = Path(__file__).parents[1] / "journeys" / "payloads" / "order_created_cod.json"
+
+
+@pytest.fixture(autouse=True)
+def no_workers_stay(theatre: Theatre) -> Iterator[None]:
+    """Each test starts its own workers; what is left of them is ended."""
+    yield
+    for name in [name for name in theatre.stage.processes if name not in ("api", "sandbox")]:
+        theatre.stage.kill(name)
+
+
+async def slow_down(desk: DeskClient, seconds: float) -> None:
+    """Every booking takes that long at the courier."""
+    operation = "forward-order-orchestration"
+    await desk.add_fault(
+        NewFault(vendor="velocity", operation=operation, kind=FaultKind.slow, seconds=seconds, times=None)
+    )
+
+
+async def parcels(desk: DeskClient, at_least: int) -> None:
+    start = (await desk.stats()).parcels
+    await until(
+        f"{at_least} more bookings", desk.stats, lambda s: s.parcels >= start + at_least, seconds=90, every=0.05
+    )
+
+
+async def picked(name: str) -> list[UUID]:
+    """The workers that run jobs of this name just now."""
+    async with tenancy.unowned() as session:
+        rows = await (await db.driver(session)).fetch(
+            "SELECT queue_manager_id FROM pgqueuer WHERE status = 'picked' AND entrypoint = $1", name
+        )
+    return [row["queue_manager_id"] for row in rows]
+
+
+def test_workers_killed_in_the_middle_of_bookings_lose_nothing_and_book_nothing_twice(theatre: Theatre):
+    stage = theatre.stage
+    stage.start_worker("first")
+
+    async def tale(desk: DeskClient) -> None:
+        seller = await theatre.seller(desk, orders=42)
+        await slow_down(desk, 0.8)
+        run = await seller.ship_everything()
+        await parcels(desk, 6)
+        stage.kill("first")
+        stage.start_worker("second")
+        await parcels(desk, 12)
+        stage.kill("second")
+        stage.start_worker("third")
+        done = await until(
+            "the rest of the bookings", lambda: seller.run_of(run), lambda seen: seen["finished"], seconds=60
+        )
+        await seller.nothing_is_lost_or_doubled(desk)
+        shipments = await seller.shipments()
+        assert len(shipments) == 42
+        assert {item["state"] for item in done["items"]} <= {"booked", "unconfirmed"}
+        assert len((await desk.stats()).parcels_by_order) >= 42
+        held = {s["id"] for s in shipments if s["state"] == "unconfirmed"}
+        # The courier's own news of the parcels nobody recorded settle them.
+        settled = await until(
+            "settling what was unconfirmed",
+            seller.shipments,
+            lambda seen: all(s["awb"] for s in seen if s["id"] in held),
+            seconds=90,
+        )
+        assert {s["state"] for s in settled} == {"pickup_pending"}
+        await seller.nothing_is_lost_or_doubled(desk)
+        wallet = await seller.http.get("/wallet")
+        assert wallet["held_paise"] == 0
+        assert wallet["available_paise"] == 25_000_00 - sum(s["charge_paise"] for s in settled)
+        assert await seller.http.get("/system/jobs/failed") == []
+        await seller.http.close()
+
+    theatre.tell(tale)
+
+
+def test_a_worker_asked_to_stop_finishes_the_booking_it_is_at(theatre: Theatre):
+    stage = theatre.stage
+    worker = stage.start_worker("polite")
+
+    async def tale(desk: DeskClient) -> None:
+        seller = await theatre.seller(desk, orders=1)
+        await slow_down(desk, 2.0)
+        await seller.ship_everything()
+        await until("asking the courier", lambda: picked("shipping.request_label"), bool, seconds=60, every=0.05)
+        await asyncio.sleep(0.3)
+        worker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait, 20) == 0
+        (shipment,) = await seller.shipments()
+        assert (shipment["state"], shipment["reason"]) == ("pickup_pending", None)
+        await seller.nothing_is_lost_or_doubled(desk)
+        await seller.http.close()
+
+    theatre.tell(tale)
+    assert "worker stopped" in theatre.log("polite")
+    assert await_nothing_picked(theatre) == 0
+
+
+def await_nothing_picked(theatre: Theatre) -> int:
+    """Jobs a stopped worker left in its hands."""
+    found: list[int] = []
+
+    async def look(desk: DeskClient) -> None:
+        async with tenancy.unowned() as session:
+            found.append((await jobs.depth(session)).get("picked", 0))
+
+    theatre.tell(look)
+    return found[0]
+
+
+def test_two_workers_share_the_queue_and_book_nothing_twice(theatre: Theatre):
+    theatre.stage.start_worker("left")
+    theatre.stage.start_worker("right")
+
+    async def tale(desk: DeskClient) -> None:
+        seller = await theatre.seller(desk, orders=24)
+        await slow_down(desk, 0.3)
+        run = await seller.ship_everything()
+        at_work: set[UUID] = set()
+
+        async def look() -> dict[str, Any]:
+            at_work.update(await picked("shipping.request_label"))
+            return await seller.run_of(run)
+
+        done = await until("the bookings", look, lambda seen: seen["finished"], seconds=90, every=0.05)
+        assert {item["state"] for item in done["items"]} == {"booked"}
+        assert len(at_work) == 2
+        await seller.nothing_is_lost_or_doubled(desk)
+        await seller.http.close()
+
+    theatre.tell(tale)
+
+
+def test_a_job_that_kills_its_worker_is_held_after_three_deaths_and_the_worker_lives(theatre: Theatre):
+    stage = theatre.stage
+
+    async def tale(desk: DeskClient) -> None:
+        company = UUID(int=7)
+        async with tenancy.unowned() as session:
+            queue = Queries(AsyncpgDriver(cast(Any, await db.driver(session))))
+            payload = json.dumps({"company_id": str(company)}).encode()
+            await queue.enqueue(DEADLY, payload, 0, headers={"company": str(company)})
+        for death in range(3):
+            killed = stage.start(f"deadly-{death}", "tests.processes.deadly")
+            assert await asyncio.to_thread(killed.wait, 30) == -signal.SIGKILL
+        survivor = stage.start("survivor", "tests.processes.deadly")
+
+        async def held() -> list[jobs.HeldJob]:
+            async with tenancy.unowned() as session:
+                return await jobs.held(session, company_id=company)
+
+        (job,) = await until("holding the job", held, bool, seconds=60)
+        assert (job.name, "died 3 times" in job.error) == (DEADLY, True)
+        # It is there for the others.
+        seller = await theatre.seller(desk, orders=1)
+        await seller.http.close()
+        assert survivor.poll() is None
+
+    theatre.tell(tale)
+
+
+def test_an_order_sent_with_the_support_command_comes_in(theatre: Theatre):
+    theatre.stage.start_worker("helper")
+    payload = PUBLISHED if PUBLISHED.exists() else OURS
+    number, total = ("#1001", 409_94) if PUBLISHED.exists() else ("#7001", 1298_00)
+
+    async def tale(desk: DeskClient) -> None:
+        seller = await theatre.seller(desk)
+        sent = ["webhook", "send", "--vendor", "shopify", "--topic", "orders/create", "--store", seller.shop]
+        answer = await asyncio.to_thread(theatre.run, *sent, "--file", str(payload))
+        assert (answer.returncode, answer.stdout.strip()) == (0, "200"), answer.stderr
+        (order,) = await until("taking in the order", seller.orders, lambda seen: len(seen) == 1, seconds=60)
+        assert (order["number"], order["total_paise"]) == (number, total)
+        sent[sent.index(seller.shop)] = "nobody-here.myshopify.com"
+        unknown = await asyncio.to_thread(theatre.run, *sent, "--file", str(payload))
+        assert unknown.returncode != 0
+        assert "not connected" in unknown.stdout + unknown.stderr
+        await seller.http.close()
+
+    theatre.tell(tale)
+
+
+def test_the_doctor_finds_everything_well_and_says_when_not(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
+    started = time.monotonic()
+    well = theatre.run("doctor")
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert [line[0] for line in well.stdout.splitlines() if line[:1] in "✓✗"] == ["✓"] * 5
+    monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", theatre.stage.environment["SHIPCROWD_OWNER_DATABASE_URL"])
+    unsafe = theatre.run("doctor")
+    assert unsafe.returncode == 1
+    assert "✗ role" in unsafe.stdout
+    assert time.monotonic() - started < 60
+
+
+def test_a_worker_refuses_a_role_that_sees_past_row_security(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", theatre.stage.environment["SHIPCROWD_OWNER_DATABASE_URL"])
+    refused = theatre.run("worker")
+    assert refused.returncode == 2
+    assert "refusing to serve" in refused.stderr
