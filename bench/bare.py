@@ -1,6 +1,6 @@
 """What the web stack does without us, served as we are: a route that does nothing and one that keeps its body.
 
-    python -m bench.bare <port>
+python -m bench.bare <port>
 """
 
 import os

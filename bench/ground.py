@@ -7,11 +7,12 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ class Ground:
         return postgres.database_url(self.server, name)
 
     @contextmanager
-    def serving(self, name: str, app_url: str, *, baseline: bool = False) -> Iterator[Served]:
+    def serving(self, name: str, app_url: str, *, baseline: bool = False) -> Generator[Served]:
         """One uvicorn process with our app, or with the bare one, until the block ends."""
         port = free_port(0)
         command = ["bench.bare", str(port)] if baseline else ["shipcrowd", "serve", "--port", str(port)]
@@ -67,7 +68,7 @@ class Ground:
             yield Served(process.pid, port)
 
     @contextmanager
-    def running(self, name: str, app_url: str, *module: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def running(self, name: str, app_url: str, *module: str) -> Generator["subprocess.Popen[bytes]"]:
         """One process of Python, ended politely when the block ends."""
         with (self.folder / f"{name}.log").open("ab") as log:
             started = subprocess.Popen(
@@ -84,7 +85,7 @@ class Ground:
                 started.wait(10)
 
     @asynccontextmanager
-    async def product(self, app_url: str) -> AsyncIterator[None]:
+    async def product(self, app_url: str) -> AsyncGenerator[None]:
         """The product in this process, on that database, as a serving process or a worker has it."""
         db.connect(app_url, pool=POOL)
         try:
@@ -97,12 +98,13 @@ class Ground:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def ground() -> Generator[Ground]:
     """Start the server and migrate the template; stop the server and remove its data at the end."""
     folder = Path(tempfile.mkdtemp(prefix="shipcrowd-bench-"))
     folder.chmod(0o755)  # as root, the server runs as another user
     try:
         server = postgres.start(folder / "pg", fast=False)
+        os.environ.pop("SHIPCROWD_SANDBOX", None)
         os.environ.update(
             {
                 "SHIPCROWD_ENVIRONMENT": "test",
@@ -112,7 +114,6 @@ def ground() -> Iterator[Ground]:
                 "SHIPCROWD_DATABASE_POOL": str(POOL),
                 "SHIPCROWD_SHOPIFY_CLIENT_ID": "bench",
                 "SHIPCROWD_SHOPIFY_CLIENT_SECRET": APP_SECRET,
-                **{name: "" for name in ("SHIPCROWD_SANDBOX",) if name in os.environ},
             }
         )
         settings.cache_clear()
@@ -131,8 +132,6 @@ async def _template(server: str) -> None:
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    import socket
-
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -104,4 +104,3 @@ def _rate(make: Callable[[int], object]) -> float:
         make(next(_numbers))
         best = min(best, time.process_time() - start)
     return BATCH / best
-

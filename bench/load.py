@@ -56,7 +56,9 @@ class Connection(asyncio.Protocol):
         head, found, rest = self.buffer.partition(END)
         if not found:
             return
-        length = int(next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0))
+        length = int(
+            next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        )
         if len(rest) < length or self.waiting is None:
             return
         self.buffer = b""

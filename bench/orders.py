@@ -8,11 +8,12 @@ import itertools
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import uvloop
@@ -47,6 +48,7 @@ NEIGHBOUR_ORDERS = 2_500
 
 RATE = 50.0
 SECONDS = 12
+WARM_UP = 100
 LIST_MS = 60
 
 PLACED = datetime(2026, 11, 22, 18, 0, tzinfo=IST)
@@ -102,7 +104,9 @@ def listing(ground: Ground) -> list[Row]:
     headers = {"authorization": f"Bearer {token}"}
     requests = [load.request("GET", f"/api/v1/orders?{path}", headers) for path in paths]
     with ground.serving("listing", stored.url) as served:
-        uvloop.run(load.open_loop(served.port, requests[:50], rate=RATE))  # statements prepared, pages of the table read
+        uvloop.run(
+            load.open_loop(served.port, requests[:50], rate=RATE)
+        )  # statements prepared, pages of the table read
         ours = uvloop.run(load.open_loop(served.port, requests, rate=RATE))
     bare = uvloop.run(_bare_queries(stored, list(itertools.islice(itertools.cycle(asked), count))))
     return [
@@ -204,7 +208,9 @@ async def _fill(ground: Ground, url: str) -> Stored:
     return Stored(url, company, few, many, bare)
 
 
-async def _import(company: UUID, store: UUID, given: Iterator[list[IncomingOrder]] | list[list[IncomingOrder]]) -> float:
+async def _import(
+    company: UUID, store: UUID, given: Iterator[list[IncomingOrder]] | list[list[IncomingOrder]]
+) -> float:
     """Import the pages, each in its own transaction; orders a second, without the time it took to make them."""
     took, count = 0.0, 0
     for page in given:
@@ -270,7 +276,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 @asynccontextmanager
-async def _transaction(connection: db.Wire, company: UUID) -> AsyncIterator[None]:
+async def _transaction(connection: db.Wire, company: UUID) -> AsyncGenerator[None]:
     await connection.execute("BEGIN")
     await connection.execute("SELECT set_config('shipcrowd.company_id', $1, true)", str(company))
     yield
@@ -339,8 +345,6 @@ async def _asked(ground: Ground, stored: Stored) -> tuple[str, list[str], list[t
 
 
 def _parsed(query: str) -> OrderFilter:
-    from urllib.parse import parse_qs
-
     given = parse_qs(query)
     return OrderFilter.model_validate({name: v if name == "state" else v[0] for name, v in given.items()})
 

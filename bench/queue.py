@@ -5,7 +5,7 @@ how soon a single one starts.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, ClassVar, cast
@@ -77,7 +77,7 @@ async def _ours(ground: Ground, url: str) -> Figures:
             await jobs.enqueue_many(session, nothing, [{"number": n} for n in range(count)])
 
     @asynccontextmanager
-    async def working() -> AsyncIterator[None]:
+    async def working() -> AsyncGenerator[None]:
         stop = asyncio.Event()
         work = asyncio.create_task(jobs.work(url, stop=stop, concurrency=settings().worker_concurrency))
         try:
@@ -101,7 +101,7 @@ async def _theirs(url: str) -> Figures:
         Seen.ran()
 
     @asynccontextmanager
-    async def working() -> AsyncIterator[None]:
+    async def working() -> AsyncGenerator[None]:
         own = await db.open_connection(url)
         manager = QueueManager(Queries(AsyncpgDriver(cast(Any, own))))
         manager.entrypoint("nothing")(ran)

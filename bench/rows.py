@@ -55,12 +55,12 @@ def cells(row: Row) -> tuple[str, ...]:
 def table(rows: Sequence[Row]) -> str:
     """The rows in columns, figures to the right."""
     lines = [HEAD, *map(cells, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    right = {1, 3, 4}
-    return "\n".join(
-        "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(_placed, range(len(HEAD)), line, widths)).rstrip() for line in lines)
+
+
+def _placed(column: int, cell: str, width: int) -> str:
+    return cell.rjust(width) if HEAD[column] in ("found", "baseline", "ratio") else cell.ljust(width)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

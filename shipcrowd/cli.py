@@ -128,6 +128,32 @@ def send_webhook(
     sys.exit(0 if 200 <= status < 300 else 1)
 
 
+@operator.command("connect-courier")
+def connect_courier(
+    courier: Annotated[str, typer.Argument(help="velocity")],
+    name: Annotated[str, typer.Option(help="What to call the account")] = "Platform account",
+) -> None:
+    """Connect the platform's own account at a courier, which every seller without one of their own books with."""
+    from shipcrowd import support
+
+    config = settings()
+    process.configure(config)
+    given = {
+        field: typer.prompt(words, hide_input=hidden, default="" if not required else None)
+        for field, words, hidden, required in support.courier_form(courier)
+    }
+
+    async def work() -> None:
+        db.connect(process.app_url(config), pool=2)
+        try:
+            await support.connect_courier(courier, name=name, given={key: text for key, text in given.items() if text})
+        finally:
+            await db.disconnect()
+
+    asyncio.run(work())
+    typer.echo(f"Connected: {name}. Its webhooks go to {config.public_url.rstrip('/')}/api/v1/webhooks/{courier}")
+
+
 @operator.command("add")
 def add_operator(email: str, name: str) -> None:
     """Let a person act for the platform (owner of its own company). Asks for a password."""

@@ -53,6 +53,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("30 3 * * *", channel_jobs.tidy),
     Schedule("45 3 * * *", connection_jobs.forget),
     Schedule("15 * * * *", ledger_jobs.check_invariants),
+    Schedule("45 * * * *", shipping_jobs.check_books),
 )
 
 

@@ -12,6 +12,7 @@ from shipcrowd import wiring
 from shipcrowd.channels import service as channels
 from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.channels import webhooks as channel_webhooks
+from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
@@ -26,7 +27,7 @@ from shipcrowd.integrations import manual
 from shipcrowd.kernel import clock, db, events, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Refused, Unavailable
+from shipcrowd.kernel.outbound import Disconnected, Refused, Unavailable
 from shipcrowd.locations import service as locations
 from shipcrowd.orders import service as orders
 from shipcrowd.ratecards import service as ratecards
@@ -74,7 +75,7 @@ async def install() -> courier.Scripted:
     """The vendors of this process: the scripted courier, the manual one, and Bazaar under Shopify's name."""
     script = courier.Scripted()
     vendors.use([courier.vendor(script), manual.vendor])
-    channel_vendors.use([dataclasses.replace(bazaar.vendor, slug=PLATFORM, name="Shopify")])
+    channel_vendors.use([dataclasses.replace(bazaar.vendor, slug=PLATFORM, name="Shopify", open=_opened)])
     events.listen(wiring.LISTENERS)
     routes._Known.by_account.clear()
     channel_webhooks.forget_doors()
@@ -90,6 +91,15 @@ async def install() -> courier.Scripted:
             credentials=courier.NoCredentials(),
         )
     return script
+
+
+class _NoShop(bazaar.BazaarChannel):
+    async def _call(self, operation: str) -> bazaar.FarSide:
+        raise Disconnected("there is no such shop")
+
+
+def _opened(account: StoreAccount) -> bazaar.BazaarChannel:
+    return (bazaar.BazaarChannel if account.external_id in bazaar.SHOPS else _NoShop)(account)
 
 
 async def build(mark: str, app: FastAPI, script: courier.Scripted, owner_url: str) -> House:

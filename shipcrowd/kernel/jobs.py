@@ -208,12 +208,14 @@ async def run_one(row: queue_models.Job) -> None:
         outcome = "held"
         try:
             crashes = int(cast(int, headers.get("crashes") or 0))
-            if crashes >= CRASHES_ALLOWED:
-                raise _Hold(f"its worker died {crashes} times while it ran")
             try:
                 payload = registered.payload.model_validate_json(row.payload or b"{}")
             except ValidationError as error:
                 raise _Hold("its payload does not fit the job any more") from error
+            if crashes >= CRASHES_ALLOWED:
+                if registered.on_exhausted is not None:
+                    await registered.on_exhausted(**_arguments(payload))
+                raise _Hold(f"its worker died {crashes} times while it ran")
             outcome = await _attempt(registered, payload, row, headers)
         except queue_errors.RetryRequested:
             outcome = "again"
@@ -226,12 +228,16 @@ async def run_one(row: queue_models.Job) -> None:
             RAN.labels(row.entrypoint, outcome).inc()
 
 
+def _arguments(payload: BaseModel) -> dict[str, Any]:
+    return {name: getattr(payload, name) for name in type(payload).model_fields}
+
+
 async def _attempt(
     registered: Job[...], payload: BaseModel, row: queue_models.Job, headers: Mapping[str, object]
 ) -> str:
     slots = cast(Mapping[str, str], headers.get("slots") or {})
     token = running.set(Running(row.entrypoint, {key: datetime.fromisoformat(at) for key, at in slots.items()}))
-    arguments = {name: getattr(payload, name) for name in type(payload).model_fields}
+    arguments = _arguments(payload)
     try:
         async with asyncio.timeout(registered.seconds):
             await registered.run(**arguments)

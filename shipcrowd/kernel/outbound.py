@@ -218,6 +218,9 @@ class Http:
             raise Unavailable(
                 f"{self.vendor} did not answer {what} in time", maybe_received=_may_have_arrived(error)
             ) from error
+        except httpx2.DecodingError as error:
+            outcome = "unreadable"
+            raise Malformed(f"{self.vendor} answered {what} with a body that does not unpack") from error
         except httpx2.TransportError as error:
             outcome = "network"
             raise Unavailable(

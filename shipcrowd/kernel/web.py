@@ -1,7 +1,8 @@
 """What every HTTP request goes through: a request id, a body cap, security headers, a log line and metrics."""
 
 import time
-from functools import cache
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from fastapi import Request
@@ -48,12 +49,17 @@ async def known_query(request: Request) -> None:
     """
     route = request.scope.get("route")
     if request.method == "GET" and request.query_params and isinstance(route, APIRoute):
-        known = _query_of(route)
+        if route.endpoint not in _QUERIES:
+            _QUERIES[route.endpoint] = _query_of(route)
+        known = _QUERIES[route.endpoint]
         if known is not None and (unknown := sorted(set(request.query_params) - known)):
             raise Invalid(f"known are: {', '.join(sorted(known)) or 'none'}", field=unknown[0])
 
 
-@cache
+_QUERIES: dict[Callable[..., Any], frozenset[str] | None] = {}
+"""What each endpoint takes; worked out once."""
+
+
 def _query_of(route: APIRoute) -> frozenset[str] | None:
     if route.dependant.request_param_name:
         return None

@@ -6,11 +6,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Courier, RegistersPickupPoints
+from shipcrowd.identity.models import Company
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.errors import ShipcrowdError
 from shipcrowd.kernel.inbox import Outcome
@@ -18,15 +20,18 @@ from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
-from shipcrowd.shipping import booking, bulk, cancelling, labels, news, quoting
+from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, quoting
 from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, opened
 from shipcrowd.shipping.booking import ToBook
 from shipcrowd.shipping.models import Shipment
 
 log = structlog.get_logger(__name__)
 
+MISMATCHES = Gauge("shipcrowd_held_money_mismatches", "Holds that differ from their open bookings at the last check")
+
 MAY_STILL_BE_BOOKING = timedelta(minutes=5)
 
+CLAIMED_FOR = timedelta(minutes=10)
 SWEEP = 2000
 """Parcels one sweep looks after; the next sweep takes the rest."""
 
@@ -191,11 +196,19 @@ async def sweep_tracking() -> None:
     """Look for parcels whose tracking is due and hand them out in batches, one courier call each."""
     due: Mapping[tuple[str, UUID, UUID], list[str]] = defaultdict(list)
     async with tenancy.acting_for_platform(why="tracking sweep") as session:
-        rows = await session.execute(
-            select(Shipment.courier, Shipment.account_company_id, Shipment.account_id, Shipment.awb)
+        waiting = (
+            select(Shipment.company_id, Shipment.id)
             .where(Shipment.next_check_at <= clock.now(), Shipment.awb.is_not(None))
             .order_by(Shipment.next_check_at)
             .limit(SWEEP)
+            .with_for_update(skip_locked=True)
+        ).cte("waiting")
+        # Claimed, so that the next sweep does not hand them out again while the courier is slow to answer.
+        rows = await session.execute(
+            update(Shipment)
+            .where(Shipment.company_id == waiting.c.company_id, Shipment.id == waiting.c.id)
+            .values(next_check_at=clock.now() + CLAIMED_FOR)
+            .returning(Shipment.courier, Shipment.account_company_id, Shipment.account_id, Shipment.awb)
         )
         for courier, owner, account_id, awb in rows:
             due[(courier, owner, account_id)].append(awb or "")
@@ -208,6 +221,26 @@ async def sweep_tracking() -> None:
                 await track.with_(key=f"{account_id}:{batch[0]}:{batch[-1]}").enqueue(
                     session, courier=courier, account_company_id=owner, account_id=account_id, awbs=tuple(batch)
                 )
+
+
+@job(seconds=1800, concurrency=1)
+async def check_books() -> None:
+    """Look whether the money held in each company belongs to exactly its open bookings, and say where it does not."""
+    async with tenancy.acting_for_platform(why="held money of all companies") as session:
+        company_ids = (await session.execute(select(Company.id))).scalars().all()
+    found = 0
+    for company_id in company_ids:
+        async with tenancy.acting_for(company_id) as session:
+            for mismatch in await books.held_but_not_open(session):
+                found += 1
+                log.error(
+                    "held money and open bookings differ",
+                    company_id=str(company_id),
+                    reference=mismatch.reference,
+                    held_paise=mismatch.held.paise,
+                    open_paise=mismatch.open.paise,
+                )
+    MISMATCHES.set(found)
 
 
 async def track_one(session: AsyncSession, shipment: Shipment) -> None:
@@ -264,7 +297,7 @@ async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None =
             await session.execute(update(Shipment).where(Shipment.id.in_(shipment_ids)).values(last_checked_at=now))
             await session.execute(
                 update(Shipment)
-                .where(Shipment.id.in_(shipment_ids), Shipment.next_check_at <= now)
+                .where(Shipment.id.in_(shipment_ids), Shipment.next_check_at <= now + CLAIMED_FOR)
                 .values(next_check_at=now + (later or timedelta(hours=2)))
             )
 
@@ -320,5 +353,5 @@ async def cancel_with_order(company_id: UUID, order_id: UUID) -> None:
     for shipment_id in shipment_ids:
         try:
             await cancelling.ask(company_id, shipment_id, actor="system")
-        except (cancelling.CannotCancel, Refused, Disconnected, Malformed) as failure:
+        except (cancelling.CannotCancel, NoCourierAccount, Refused, Disconnected, Malformed) as failure:
             log.warning("parcel of a cancelled order goes on", shipment=str(shipment_id), error=str(failure))

@@ -59,8 +59,8 @@ async def create(session: AsyncSession, shipment_ids: Sequence[UUID]) -> Manifes
 
 async def add(session: AsyncSession, manifest_id: UUID, shipment_ids: Sequence[UUID]) -> Manifest:
     """Raises ManifestNotFound, ManifestClosed, ShipmentNotFound, NotForManifest."""
+    manifest = await _open(session, manifest_id)  # a manifest is locked before its shipments, here as in `remove`
     shipments = await _locked_shipments(session, shipment_ids)
-    manifest = await _open(session, manifest_id)
     _put_on(manifest, shipments)
     await _recount(session, manifest)
     return manifest

@@ -160,6 +160,18 @@ async def test_a_job_whose_worker_died_is_picked_again_and_after_three_deaths_he
     assert "its worker died 3 times" in held.error
 
 
+async def test_what_must_follow_a_last_failure_follows_a_last_death_too(company):
+    gave_up.clear()
+    async with tenancy.acting_for(company) as session:
+        await hopeless.enqueue(session, company_id=company)
+    for _ in range(4):
+        await pick()
+        async with tenancy.unowned() as session:
+            await (await db.driver(session)).execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour'")
+    await drain()
+    assert gave_up == [company]
+
+
 async def pick():
     from tests.support import dequeue
 

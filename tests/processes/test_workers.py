@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +13,12 @@ import pytest
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.queries import Queries
 
+from shipcrowd.demo import story
 from shipcrowd.demo.seller import until
 from shipcrowd.kernel import db, jobs, tenancy
 from shipcrowd.sandbox.client import DeskClient
 from shipcrowd.sandbox.faults import FaultKind
-from shipcrowd.sandbox.schemas import NewFault
+from shipcrowd.sandbox.schemas import NewFault, NewOrder
 from tests.processes.deadly import NAME as DEADLY
 from tests.processes.theatre import Theatre
 
@@ -107,43 +107,8 @@ def test_workers_killed_in_the_middle_of_bookings_lose_nothing_and_book_nothing_
     theatre.tell(tale)
 
 
-def test_a_worker_asked_to_stop_finishes_the_booking_it_is_at(theatre: Theatre):
-    stage = theatre.stage
-    worker = stage.start_worker("polite")
-
-    async def tale(desk: DeskClient) -> None:
-        seller = await theatre.seller(desk, orders=1)
-        await slow_down(desk, 2.0)
-        await seller.ship_everything()
-        await until("asking the courier", lambda: picked("shipping.request_label"), bool, seconds=60, every=0.05)
-        await asyncio.sleep(0.3)
-        worker.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.wait, 20) == 0
-        (shipment,) = await seller.shipments()
-        assert (shipment["state"], shipment["reason"]) == ("pickup_pending", None)
-        await seller.nothing_is_lost_or_doubled(desk)
-        await seller.http.close()
-
-    theatre.tell(tale)
-    assert "worker stopped" in theatre.log("polite")
-    assert await_nothing_picked(theatre) == 0
-
-
-def await_nothing_picked(theatre: Theatre) -> int:
-    """Jobs a stopped worker left in its hands."""
-    found: list[int] = []
-
-    async def look(desk: DeskClient) -> None:
-        async with tenancy.unowned() as session:
-            found.append((await jobs.depth(session)).get("picked", 0))
-
-    theatre.tell(look)
-    return found[0]
-
-
-def test_two_workers_share_the_queue_and_book_nothing_twice(theatre: Theatre):
-    theatre.stage.start_worker("left")
-    theatre.stage.start_worker("right")
+def test_two_workers_share_the_queue_and_finish_what_they_are_at_when_asked_to_stop(theatre: Theatre):
+    workers = [theatre.stage.start_worker(name) for name in ("left", "right")]
 
     async def tale(desk: DeskClient) -> None:
         seller = await theatre.seller(desk, orders=24)
@@ -159,35 +124,51 @@ def test_two_workers_share_the_queue_and_book_nothing_twice(theatre: Theatre):
         assert {item["state"] for item in done["items"]} == {"booked"}
         assert len(at_work) == 2
         await seller.nothing_is_lost_or_doubled(desk)
+
+        await desk.clear_faults()
+        await slow_down(desk, 2.0)
+        last = (await desk.place_order(seller.shop, NewOrder(shipping_address=story.address(3)))).name
+        orders = await until("the last order", seller.orders, lambda seen: len(seen) == 25, seconds=90)
+        (order,) = [order for order in orders if order["number"] == last]
+        await seller.http.post("/shipments/bulk", {"order_ids": [order["id"]]})
+        await until("asking the courier", lambda: picked("shipping.request_label"), bool, seconds=90, every=0.05)
+        await asyncio.sleep(0.3)
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        assert [await asyncio.to_thread(worker.wait, 30) for worker in workers] == [0, 0]
+        (shipment,) = await seller.http.everything("/shipments", order_id=order["id"])
+        assert (shipment["state"], shipment["reason"]) == ("pickup_pending", None)
+        await seller.nothing_is_lost_or_doubled(desk)
+        async with tenancy.unowned() as session:
+            assert (await jobs.depth(session)).get("picked", 0) == 0
         await seller.http.close()
 
     theatre.tell(tale)
+    for name in ("left", "right"):
+        assert "worker stopped" in theatre.log(name)
 
 
-def test_a_job_that_kills_its_worker_is_held_after_three_deaths_and_the_worker_lives(theatre: Theatre):
-    stage = theatre.stage
-
+def test_a_job_that_kills_its_worker_is_held_after_three_deaths_and_the_next_worker_lives(theatre: Theatre):
     async def tale(desk: DeskClient) -> None:
         company = UUID(int=7)
         async with tenancy.unowned() as session:
             queue = Queries(AsyncpgDriver(cast(Any, await db.driver(session))))
             payload = json.dumps({"company_id": str(company)}).encode()
             await queue.enqueue(DEADLY, payload, 0, headers={"company": str(company)})
-        for death in range(3):
-            killed = stage.start(f"deadly-{death}", "tests.processes.deadly")
-            assert await asyncio.to_thread(killed.wait, 30) == -signal.SIGKILL
-        survivor = stage.start("survivor", "tests.processes.deadly")
+        supervisor = theatre.stage.start("deadly", "tests.processes.deadly")
 
         async def held() -> list[jobs.HeldJob]:
             async with tenancy.unowned() as session:
                 return await jobs.held(session, company_id=company)
 
-        (job,) = await until("holding the job", held, bool, seconds=60)
+        (job,) = await until("holding the job", held, bool, seconds=90)
         assert (job.name, "died 3 times" in job.error) == (DEADLY, True)
-        # It is there for the others.
+        # The worker it met last is there for everybody else.
         seller = await theatre.seller(desk, orders=1)
         await seller.http.close()
-        assert survivor.poll() is None
+        assert supervisor.poll() is None
+        ended = [line for line in theatre.log("deadly").splitlines() if line.startswith(("started", "killed"))]
+        assert ended == ["started", "killed by SIGKILL"] * 3 + ["started"]
 
     theatre.tell(tale)
 
@@ -204,17 +185,12 @@ def test_an_order_sent_with_the_support_command_comes_in(theatre: Theatre):
         assert (answer.returncode, answer.stdout.strip()) == (0, "200"), answer.stderr
         (order,) = await until("taking in the order", seller.orders, lambda seen: len(seen) == 1, seconds=60)
         assert (order["number"], order["total_paise"]) == (number, total)
-        sent[sent.index(seller.shop)] = "nobody-here.myshopify.com"
-        unknown = await asyncio.to_thread(theatre.run, *sent, "--file", str(payload))
-        assert unknown.returncode != 0
-        assert "not connected" in unknown.stdout + unknown.stderr
         await seller.http.close()
 
     theatre.tell(tale)
 
 
 def test_the_doctor_finds_everything_well_and_says_when_not(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
-    started = time.monotonic()
     well = theatre.run("doctor")
     assert well.returncode == 0, well.stdout + well.stderr
     assert [line[0] for line in well.stdout.splitlines() if line[:1] in "✓✗"] == ["✓"] * 5
@@ -222,11 +198,3 @@ def test_the_doctor_finds_everything_well_and_says_when_not(theatre: Theatre, mo
     unsafe = theatre.run("doctor")
     assert unsafe.returncode == 1
     assert "✗ role" in unsafe.stdout
-    assert time.monotonic() - started < 60
-
-
-def test_a_worker_refuses_a_role_that_sees_past_row_security(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", theatre.stage.environment["SHIPCROWD_OWNER_DATABASE_URL"])
-    refused = theatre.run("worker")
-    assert refused.returncode == 2
-    assert "refusing to serve" in refused.stderr

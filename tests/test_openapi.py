@@ -1,0 +1,291 @@
+"""The API's description is true: what it promises is what is answered, whatever is sent.
+
+The cases are made from the document by schemathesis and sent to the application in this process. It makes up ids, so
+that half of the cases stand on ids of things that are there: otherwise a route's own code would never run.
+"""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from shipcrowd import settings as product_settings
+from shipcrowd.channels import vendors as channel_vendors
+from shipcrowd.couriers import vendors
+from shipcrowd.documents import keeping
+from shipcrowd.identity import api_keys, passwords
+from shipcrowd.identity.permissions import PERMISSIONS
+from shipcrowd.kernel import events, tenancy
+from shipcrowd.kernel.ids import new_id
+from tests import two_companies
+from tests.routes import application
+from tests.test_isolation import KINDS, WORDS
+from tests.two_companies import House
+
+DOCUMENT = json.loads(json.dumps(application().openapi()))
+VALID, INVALID = 5, 4
+"""Cases an operation: of what the document allows (half on ids that are there), and of what it forbids."""
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def operations() -> dict[str, APIOperation]:
+    schema = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig())
+    return {found.ok().label: found.ok() for found in schema.get_all_operations()}
+
+
+OPERATIONS = operations()
+DESCRIBED = [
+    (method, path, operation) for path, item in DOCUMENT["paths"].items() for method, operation in item.items()
+]
+
+
+# --- the document ---------------------------------------------------------------------------------------------------
+
+
+def test_every_operation_has_a_name_of_its_own():
+    names = [operation["operationId"] for _, _, operation in DESCRIBED]
+    assert sorted(names) == sorted(set(names))
+    assert len(names) == len(OPERATIONS) > 80
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"), DESCRIBED, ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_every_operation_says_what_a_problem_looks_like(method, path, operation):
+    problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]
+    assert problem == {"$ref": "#/components/schemas/Problem"}
+    assert operation["tags"]
+    # The framework's own error shape is never answered.
+    assert "HTTPValidationError" not in json.dumps(operation)
+
+
+def test_every_reference_leads_somewhere():
+    said = json.dumps(DOCUMENT)
+    for name in set(re.findall(r'"#/components/schemas/([^"]+)"', said)):
+        assert name in DOCUMENT["components"]["schemas"], name
+
+
+def test_no_example_or_default_holds_a_secret():
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        for field, each in schema.get("properties", {}).items():
+            if re.search(r"password|secret|token", field):
+                assert "default" not in each and "example" not in each, f"{name}.{field}"
+
+
+# --- what is answered -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    house: House
+    http: httpx2.AsyncClient
+    key: str
+    spare_key_id: str
+
+    def path(self, operation: APIOperation) -> dict[str, Any]:
+        """Path parameters that lead to something that is there."""
+        found = {}
+        for name in re.findall(r"{(\w+)}", operation.path):
+            if name == "key_id":
+                found[name] = self.spare_key_id
+            elif name in KINDS and self.house.ids.get(KINDS[name]):
+                found[name] = self.house.ids[KINDS[name]][-1]
+            elif name in WORDS:
+                found[name] = WORDS[name]
+        return found
+
+    async def send(self, case: Case) -> httpx2.Response:
+        wanted = case.as_transport_kwargs(base_url="http://shipcrowd.test")
+        headers = {str(name): value for name, value in dict(wanted.get("headers") or {}).items()}
+        headers |= {"authorization": f"Bearer {self.key}"}
+        if "json" in wanted:
+            headers.setdefault("content-type", "application/json")
+            body: bytes | None = json.dumps(wanted["json"]).encode()
+        else:
+            data = wanted.get("data")
+            body = data.encode() if isinstance(data, str) else data
+        return await self.http.request(
+            case.method, wanted["url"], params=wanted.get("params"), headers=headers, content=body
+        )
+
+
+@pytest.fixture(scope="module")
+async def world(database_urls, tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SHIPCROWD_ENVIRONMENT", "test")
+    product_settings.settings.cache_clear()
+    quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
+    patch.setattr(passwords, "HASHER", quick)
+    patch.setattr(passwords, "DECOY", quick.hash("nobody's"))
+    before = (vendors._Vendors.known, channel_vendors._Vendors.known, events._Wired.listeners)
+    keeping.use(tmp_path_factory.mktemp("documents").as_uri())
+    app = application()
+    script = await two_companies.install()
+    house = await two_companies.build(f"MARK{new_id().hex[-4:].upper()}", app, script, database_urls[0])
+    async with tenancy.acting_for(house.company_id) as session:
+        spare, used = [
+            await api_keys.issue_key(session, by=house.owner, name=name, scopes=PERMISSIONS)
+            for name in ("spare", "used")
+        ]
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://shipcrowd.test") as http:
+        yield World(house, http, used.token, str(spare.key.id))
+    await keeping.close()
+    vendors._Vendors.known, channel_vendors._Vendors.known, events._Wired.listeners = before
+    patch.undo()
+    product_settings.settings.cache_clear()
+
+
+async def hammered(world: World, strategy: Any, examples: int, *, also: Any = None) -> None:
+    """Send cases of a strategy and hold the answers to the document. The cases are made in a thread of their own, for
+    hypothesis knows no event loop; each is sent in this one."""
+    loop = asyncio.get_running_loop()
+
+    @seed(4711)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def one(case: Case) -> None:
+        answer = asyncio.run_coroutine_threadsafe(world.send(case), loop).result(30)
+        case.validate_response(answer, checks=CHECKS)
+        if also is not None:
+            also(case, answer)
+
+    await asyncio.to_thread(one)
+
+
+def is_expected(case: Case, answer: httpx2.Response) -> None:
+    assert answer.status_code != 401 or "/auth/" in case.path or "/webhooks/" in case.path or "callback" in case.path
+
+
+@pytest.mark.parametrize("label", sorted(OPERATIONS))
+async def test_what_the_document_allows_is_answered_as_it_says(world, label):
+    operation = OPERATIONS[label]
+    await hammered(world, operation.as_strategy(GenerationMode.POSITIVE), VALID, also=is_expected)
+    if there := world.path(operation):
+        strategy = operation.as_strategy(GenerationMode.POSITIVE, path_parameters=there)
+        await hammered(world, strategy, VALID, also=is_expected)
+
+
+@pytest.mark.parametrize("label", sorted(OPERATIONS))
+async def test_what_the_document_forbids_is_never_an_error_of_ours(world, label):
+    operation = OPERATIONS[label]
+    if not (operation.body or operation.query or operation.path_parameters):
+        pytest.skip("takes nothing that could be wrong")
+    await hammered(world, operation.as_strategy(GenerationMode.NEGATIVE), INVALID)
+
+
+# --- what nobody should have to guess -------------------------------------------------------------------------------
+
+
+def lists() -> list[str]:
+    return sorted(
+        path
+        for method, path, operation in DESCRIBED
+        if method == "get" and any(each["name"] == "limit" for each in operation.get("parameters", []))
+    )
+
+
+PLAIN_LISTS = ["/api/v1/pickups", "/api/v1/integrations", "/api/v1/integrations/{platform}/stores",
+               "/api/v1/system/jobs/failed"]  # fmt: skip
+
+
+def filled(world: World, path: str) -> str:
+    return path.format(**world.path(OPERATIONS[f"GET {path}"]))
+
+
+async def refused(world: World, path: str, query: str, field: str) -> None:
+    answer = await world.http.get(f"{filled(world, path)}?{query}", headers={"authorization": f"Bearer {world.key}"})
+    assert answer.status_code == 422, f"{path}?{query} → {answer.status_code} {answer.text[:300]}"
+    problem = answer.json()
+    assert problem["code"] == "invalid"
+    named = {each["field"] for each in problem.get("errors", [])} | {problem.get("field")}
+    assert any(name and field in name for name in named), problem
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=201", "limit=x", "limit=1.5", "limit="])
+@pytest.mark.parametrize("path", lists())
+async def test_a_page_of_an_impossible_size_is_refused(world, path, query):
+    await refused(world, path, query, "limit")
+
+
+@pytest.mark.parametrize("path", [*lists(), *PLAIN_LISTS])
+async def test_an_unknown_filter_is_refused_by_name(world, path):
+    """A misspelt filter must not mean "everything"."""
+    await refused(world, path, "nonsense=1", "nonsense")
+
+
+@pytest.mark.parametrize("after", ["x", "bm90IGpzb24", "%00", "W10", "₹"])
+@pytest.mark.parametrize("path", [path for path in lists() if "webhooks" not in path])
+async def test_a_cursor_we_did_not_make_is_refused(world, path, after):
+    await refused(world, path, f"after={after}", "after")
+
+
+WITH_IDS = [
+    (method, path, name)
+    for method, path, operation in DESCRIBED
+    for name in [each["name"] for each in operation.get("parameters", []) if each["in"] == "path"]
+    if name in KINDS and "webhooks/" not in path
+]
+
+
+@pytest.mark.parametrize(("method", "path", "name"), WITH_IDS)
+async def test_a_malformed_id_in_the_path_is_refused(world, method, path, name):
+    operation = OPERATIONS[f"{method.upper()} {path}"]
+    for wrong in ("not-an-id", "1", "00000000-0000-0000-0000-00000000000g", "%00"):
+        where = path.format(**world.path(operation) | {name: wrong})
+        answer = await world.http.request(
+            method.upper(), where, headers={"authorization": f"Bearer {world.key}"}, json={}
+        )
+        assert answer.status_code == 422, f"{where} → {answer.status_code} {answer.text[:200]}"
+        assert name in {each["field"] for each in answer.json()["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/api/v1/orders", "connection_id=x"),
+        ("/api/v1/orders", "state=lost"),
+        ("/api/v1/orders", "placed_from=yesterday"),
+        ("/api/v1/orders", "pincode=abc"),
+        ("/api/v1/shipments", "order_id=1"),
+        ("/api/v1/shipments", "manifest_id=1"),
+        ("/api/v1/shipments", "created_to=2026-13-01"),
+        ("/api/v1/places", "kind=shop"),
+        ("/api/v1/ratecards", "on=today"),
+        ("/api/v1/integrations/{platform}/failed-items", "store=1"),
+        ("/api/v1/integrations/{platform}/announcements", "state=lost"),
+    ],
+)
+async def test_a_filter_with_a_value_that_cannot_be_is_refused(world, path, query):
+    await refused(world, path, query, query.partition("=")[0])
