@@ -17,6 +17,7 @@ from shipcrowd.pincodes import api as pincodes_api
 from shipcrowd.ratecards import api as ratecards_api
 from shipcrowd.settings import Settings, settings
 from shipcrowd.shipping import api as shipping_api
+from shipcrowd.shipping import public_api as shipping_public
 from shipcrowd.shipping import webhooks as courier_webhooks
 from shipcrowd.wallet import api as wallet_api
 
@@ -50,7 +51,7 @@ def routers() -> Sequence[APIRouter]:
         channel_webhooks.router,
         orders_api.router,
         shipping_api.router,
-        shipping_api.public,
+        shipping_public.router,
         identity_api.router,
         locations_api.router,
         ratecards_api.router,

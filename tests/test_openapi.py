@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from schemathesis import Case, GenerationMode
@@ -54,7 +55,9 @@ CHECKS = [
 
 
 def operations() -> dict[str, APIOperation]:
-    schema = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig())
+    # Who asks is decided here, not made up.
+    config = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
+    schema = schemathesis.openapi.from_dict(DOCUMENT, config=config)
     return {found.ok().label: found.ok() for found in schema.get_all_operations()}
 
 
@@ -202,7 +205,10 @@ async def test_what_the_document_forbids_is_never_an_error_of_ours(world, label)
     operation = OPERATIONS[label]
     if not (operation.body or operation.query or operation.path_parameters):
         pytest.skip("takes nothing that could be wrong")
-    await hammered(world, operation.as_strategy(GenerationMode.NEGATIVE), INVALID)
+    try:
+        await hammered(world, operation.as_strategy(GenerationMode.NEGATIVE), INVALID)
+    except Unsatisfiable:
+        pytest.skip("it takes any text: nothing it forbids can be sent")
 
 
 # --- what nobody should have to guess -------------------------------------------------------------------------------

@@ -66,7 +66,9 @@ def conditions(company_id: UUID, wanted: OrderFilter) -> list[ColumnElement[bool
     if wanted.sku:
         found.append(
             exists().where(
-                OrderLine.company_id == Order.company_id, OrderLine.order_id == Order.id, OrderLine.sku == wanted.sku
+                OrderLine.company_id == Order.company_id,
+                OrderLine.order_id == Order.id,
+                OrderLine.sku.collate("C") == wanted.sku,  # as the index has it
             )
         )
     if wanted.tag:

@@ -9,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers.contract import Pod
 from shipcrowd.documents.papers import Layout, SlipLayout
-from shipcrowd.identity import service as identity
 from shipcrowd.identity.api import May, Member
-from shipcrowd.kernel import idempotency, pace, pages, tenancy
-from shipcrowd.kernel.crypto import search_hash
-from shipcrowd.kernel.errors import NotFound, TooMany
+from shipcrowd.kernel import idempotency, pages, tenancy
+from shipcrowd.kernel.errors import NotFound
 from shipcrowd.shipping import (
     booking,
     bulk,
@@ -21,7 +19,6 @@ from shipcrowd.shipping import (
     jobs,
     labels,
     manifests,
-    news,
     pickups,
     preferences,
     queries,
@@ -50,8 +47,6 @@ from shipcrowd.shipping.schemas import (
     ShipmentList,
     ShipmentOut,
     ShipmentWholeOut,
-    TrackOut,
-    TrackStepOut,
     TypedAwb,
     TypedProgress,
 )  # fmt: skip
@@ -61,10 +56,6 @@ router = APIRouter(tags=["shipping"])
 Reads = Annotated[Member, May("shipments:read")]
 Writes = Annotated[Member, May("shipments:write")]
 Key = Annotated[str | None, Header(alias="idempotency-key", max_length=200)]
-
-
-class TooManyLookups(TooMany):
-    """Too many lookups; wait a moment."""
 
 
 class Pdf(Response):
@@ -333,59 +324,6 @@ async def put_preferences(who: Annotated[Member, May("company:write")], wanted: 
     """The box you pack most orders in, used where an order has no size of its own."""
     async with tenancy.acting_for(who.company_id) as session:
         return await preferences.put(session, wanted)
-
-
-# --- the buyer's view -----------------------------------------------------------------------------------------------
-
-public = APIRouter(prefix="/public", tags=["public"])
-
-
-@public.get("/track/{link}")
-async def track_by_link(link: str) -> TrackOut:
-    """A parcel by its unguessable link."""
-    whose = await news.by_link(link) if len(link) <= 64 else None
-    if whose is None:
-        raise NotFound
-    return await track_out(whose.company_id, whose.shipment_id)
-
-
-@public.get("/track")
-async def track_by_awb(
-    request: Request, courier: Annotated[str, Query(max_length=40)], awb: Annotated[str, Query(max_length=40)]
-) -> TrackOut:
-    """A parcel by courier and AWB: one lookup every few seconds, and nothing personal in the answer."""
-    address = request.client.host if request.client else "unknown"
-    # An address is personal data, so only its hash is kept.
-    key = f"track:{search_hash(address, 'track.address').hex()}"
-    async with tenancy.unowned() as session:
-        wait = await pace.take(session, key, capacity=20, refill_per_second=0.2)
-        if wait:  # raised inside the transaction: a refused lookup takes nothing
-            raise TooManyLookups(retry_after=int(wait.total_seconds()) + 1)
-    whose = (await news.by_awb(courier, [awb])).get(awb)
-    if whose is None:
-        raise NotFound
-    return await track_out(whose.company_id, whose.shipment_id)
-
-
-async def track_out(company_id: UUID, shipment_id: UUID) -> TrackOut:
-    async with tenancy.acting_for(company_id) as session:
-        shipment = await queries.got(session, shipment_id)
-        seller = await identity.company(session)
-        scans = await queries.scans_of(session, shipment_id)
-    return TrackOut(
-        number=shipment.number,
-        carrier=shipment.carrier,
-        awb=shipment.awb,
-        state=shipment.state,
-        city=shipment.city,
-        seller=seller.name,
-        moved_at=shipment.moved_at,
-        last_checked_at=shipment.last_checked_at,
-        next_check_at=shipment.next_check_at,
-        scans=[
-            TrackStepOut(at=scan.at, progress=scan.progress, location=scan.location) for scan in scans if scan.progress
-        ],
-    )
 
 
 # --- shapes ---------------------------------------------------------------------------------------------------------
