@@ -351,6 +351,8 @@ def _parsed(query: str) -> OrderFilter:
 async def _bare_queries(stored: Stored, asked: Sequence[tuple[str, tuple[Any, ...]]]) -> list[float]:
     """Seconds of each query through asyncpg as the app's role, one after another at the same pace."""
     connection = await db.open_connection(stored.url)
+    for name, value in db.SESSION.items():
+        await connection.execute("SELECT set_config($1, $2, false)", name, value)
     seconds: list[float] = []
     begun = time.perf_counter()
     for n, (statement, values) in enumerate(asked):

@@ -64,7 +64,7 @@ class HeldJobOut(BaseModel):
 
 
 class JobIds(Input):
-    ids: tuple[int, ...] = Field(min_length=1, max_length=500)
+    ids: tuple[Annotated[int, Field(ge=1, lt=2**63)], ...] = Field(min_length=1, max_length=500)
 
 
 class Requeued(BaseModel):

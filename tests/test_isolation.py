@@ -118,8 +118,8 @@ class CannotFill(Exception):
 class Filler:
     """Bodies and parameters from the application's own description, with a company's ids where ids may stand."""
 
-    def __init__(self, document: dict[str, Any], house: House) -> None:
-        self.schemas, self.house = document["components"]["schemas"], house
+    def __init__(self, document: dict[str, Any], house: House, *, everything: bool = False) -> None:
+        self.schemas, self.house, self.everything = document["components"]["schemas"], house, everything
 
     def schema(self, given: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in given:
@@ -172,6 +172,8 @@ class Filler:
         fields: dict[str, Any] = schema.get("properties", {})
         wanted = set(schema.get("required", ()))
         wanted |= {name for name, each in fields.items() if self.holds_ids(each, name)}
+        if self.everything:
+            wanted |= set(fields)
         if fields and not wanted:
             wanted.add(next(iter(fields)))
         made = {name: self.value(fields[name], name) for name in fields if name in wanted}

@@ -33,7 +33,15 @@ NAMES = {
 WAIT_SECONDS = 15
 """For a free connection."""
 
-SESSION = {"timezone": "UTC", "application_name": "shipcrowd", "jit": "off"}
+SESSION = {
+    "timezone": "UTC",
+    "application_name": "shipcrowd",
+    # Statements are many and short: what they need is in memory or on a flash disk, and no other core stands idle.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
+}
+"""Of every connection."""
 
 JSON = postgresql.JSONB(none_as_null=True)
 

@@ -65,7 +65,7 @@ class Order(db.Owned, db.Dated, db.Base):
         CheckConstraint("total_paise >= 0", name="total"),
         Index("ix_orders_newest", "company_id", "placed_at", "id"),
         Index("ix_orders_state", "company_id", "state", "placed_at", "id"),
-        Index("ix_orders_pincode", "company_id", "pincode", "placed_at", "id"),
+        Index("ix_orders_pincode", "company_id", text('pincode COLLATE "C"'), "placed_at", "id"),
         Index("ix_orders_number", "company_id", text('number COLLATE "C"')),
         Index("ix_orders_external", "company_id", "external_id"),
         Index(

@@ -18,6 +18,8 @@ from shipcrowd.orders.models import Order, OrderEvent, OrderLine, OrderReference
 from shipcrowd.orders.schemas import Payment
 from shipcrowd.orders.service import got, lines_of
 
+PINCODE_DIGITS = 6
+
 
 class OrderFilter(BaseModel):
     """Filters of the orders list, named after the fields. Dates are Indian days, both included."""
@@ -62,13 +64,15 @@ def conditions(company_id: UUID, wanted: OrderFilter) -> list[ColumnElement[bool
     if wanted.placed_to:
         found.append(Order.placed_at < datetime.combine(wanted.placed_to + timedelta(days=1), time(), IST))
     if wanted.pincode:
-        found.append(_begins(Order.pincode, wanted.pincode))
+        # A whole pincode by equality: its orders then come out of the index in the order of the list.
+        whole = len(wanted.pincode) == PINCODE_DIGITS
+        found.append(_is(Order.pincode, wanted.pincode) if whole else _begins(Order.pincode, wanted.pincode))
     if wanted.sku:
         found.append(
             exists().where(
                 OrderLine.company_id == Order.company_id,
                 OrderLine.order_id == Order.id,
-                OrderLine.sku.collate("C") == wanted.sku,  # as the index has it
+                _is(OrderLine.sku, wanted.sku),
             )
         )
     if wanted.tag:
@@ -79,6 +83,11 @@ def conditions(company_id: UUID, wanted: OrderFilter) -> list[ColumnElement[bool
     if wanted.text:
         found.append(Order.id.in_(_ids_matching(company_id, wanted.text.strip())))
     return found
+
+
+def _is(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+    # Under the collation of the column's index, which is no use otherwise.
+    return column.collate("C") == value
 
 
 def _begins(column: InstrumentedAttribute[Any], prefix: str) -> ColumnElement[bool]:

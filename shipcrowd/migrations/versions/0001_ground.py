@@ -273,7 +273,7 @@ def upgrade() -> None:
     op.create_index('ix_orders_newest', 'orders', ['company_id', 'placed_at', 'id'], unique=False)
     op.create_index('ix_orders_number', 'orders', ['company_id', sa.literal_column('number COLLATE "C"')], unique=False)
     op.create_index('ix_orders_phone', 'orders', ['company_id', 'phone_hash', 'placed_at'], unique=False, postgresql_where=sa.text('phone_hash IS NOT NULL'))
-    op.create_index('ix_orders_pincode', 'orders', ['company_id', 'pincode', 'placed_at', 'id'], unique=False)
+    op.create_index('ix_orders_pincode', 'orders', ['company_id', sa.literal_column('pincode COLLATE "C"'), 'placed_at', 'id'], unique=False)
     op.create_index('ix_orders_ship_by', 'orders', ['company_id', 'ship_by'], unique=False, postgresql_where=sa.text("state = 'ready'"))
     op.create_index('ix_orders_state', 'orders', ['company_id', 'state', 'placed_at', 'id'], unique=False)
     op.create_table('pickups',
