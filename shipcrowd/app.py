@@ -10,7 +10,7 @@ from shipcrowd.channels import api as channels_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
 from shipcrowd.kernel import problems
-from shipcrowd.kernel.web import BodyCap, Observe, known_query
+from shipcrowd.kernel.web import BodyCap, Observe, known_query, storable_text
 from shipcrowd.locations import api as locations_api
 from shipcrowd.orders import api as orders_api
 from shipcrowd.pincodes import api as pincodes_api
@@ -87,7 +87,7 @@ def create_app(config: Settings | None = None, *, url: str | None = None) -> Fas
     problems.describe(app)
     for router in routers():
         # Vendors may put what they like behind their webhooks' addresses.
-        checks = [] if router.prefix == "/webhooks" else [Depends(known_query)]
+        checks = [] if router.prefix == "/webhooks" else [Depends(known_query), Depends(storable_text)]
         app.include_router(router, prefix=API, responses=problems.RESPONSES, dependencies=checks)
     app.include_router(system.health, responses=problems.RESPONSES)
     console.install(app)

@@ -71,6 +71,7 @@ WORDS = {
     "phone": "9811111111", "line1": "Plot 4", "city": "New Delhi", "state": "Delhi", "shop": "third.bazaar.example",
     "store": "third.bazaar.example", "from_pincode": "110020", "to_pincode": "560038", "place_of_supply": "KA",
     "password": "blue-kettle-on-the-roof", "present": "wrong-kettle-on-the-roof", "company_name": "A company",
+    "legal_name": "A Company Private Limited",
     "email": "someone.new@third.example", "gstin": "29AABCU9603R1ZJ", "pan": "AABCU9603R", "hsn": "7323",
     "supplier_state": "KA",
 }  # fmt: skip

@@ -4,7 +4,7 @@ page. Every page works without scripts; htmx and one small script of ours save r
 Not here: rules. A page reads through the modules' queries and acts through their verbs, in one transaction each.
 """
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.routing import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -26,6 +26,7 @@ from shipcrowd.console import (
     wallet,
     web,
 )
+from shipcrowd.kernel.web import storable_text
 
 __all__ = ["PUBLIC_PAGES", "install", "router"]
 
@@ -55,7 +56,7 @@ API = "/api/"
 def install(app: FastAPI) -> None:
     """Put the pages, their static files and the pages for unknown addresses on `app`; after `kernel.problems`."""
     app.mount("/static/console", StaticFiles(directory=web.STATIC), name="console-static")
-    app.include_router(router)
+    app.include_router(router, dependencies=[Depends(storable_text)])
     otherwise = app.exception_handlers.get(HTTPException)
 
     async def unknown(request: Request, error: Exception) -> Response:

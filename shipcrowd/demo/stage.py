@@ -27,7 +27,7 @@ class WillNotStart(RuntimeError):
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else any free port of the loopback address."""
+    """`wanted` if nobody listens there, else (and for 0) any free port of the loopback address."""
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,7 +4,7 @@ page 1 does, and rows that arrive meanwhile move nothing."""
 import base64
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 Row = TypeVar("Row")
 
 Limit = Annotated[int, Field(ge=1, le=200, description="Rows a page")]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2200, 1, 1))]
+"""A day to filter by: at the ends of the calendar a time zone leads out of it."""
 After = Annotated[str | None, Field(max_length=400, description="The `next` of the page before")]
 
 

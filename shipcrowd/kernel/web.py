@@ -1,8 +1,11 @@
 """What every HTTP request goes through: a request id, a body cap, security headers, a log line and metrics."""
 
+import contextlib
+import json
+import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from fastapi import Request
@@ -75,6 +78,44 @@ def _query_of(route: APIRoute) -> frozenset[str] | None:
             else:
                 names.add(param.alias)
     return frozenset(names)
+
+
+SUSPECT = re.compile(rb"\\u(?:0000|[dD][89abAB])")
+"""In JSON: NUL, or the first half of a pair of surrogates, which is fine when the second half follows."""
+
+
+async def storable_text(request: Request) -> None:
+    """Refuses NUL and half surrogate pairs in paths, queries, JSON and forms: no text column takes them."""
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if not _storable(value):
+            raise _no_text(name)
+    kind = request.headers.get("content-type", "")
+    if "json" in kind:
+        body = await request.body()
+        if SUSPECT.search(body):
+            with contextlib.suppress(ValueError, RecursionError):  # what cannot be read is refused as such
+                if not _storable(json.loads(body)):
+                    raise _no_text("body")
+    elif kind.startswith("application/x-www-form-urlencoded") and b"%00" in await request.body():
+        raise _no_text("body")
+
+
+def _no_text(field: str) -> Invalid:
+    message = "it holds a NUL or half a character, which is no text"
+    return Invalid(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def _storable(value: object) -> bool:
+    match value:
+        case str():
+            return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+        case dict():
+            found = cast(dict[str, object], value)
+            return all(_storable(key) and _storable(each) for key, each in found.items())
+        case list():
+            return all(map(_storable, cast(list[object], value)))
+        case _:
+            return True
 
 
 class BodyCap:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -30,8 +30,8 @@ class OrderFilter(BaseModel):
     source: str | None = Field(default=None, max_length=40)
     connection_id: UUID | None = None
     payment: Payment | None = None
-    placed_from: date | None = None
-    placed_to: date | None = None
+    placed_from: pages.Day | None = None
+    placed_to: pages.Day | None = None
     pincode: Annotated[str | None, Field(pattern=r"^\d{2,6}$")] = None
     sku: str | None = Field(default=None, min_length=1, max_length=120)
     tag: str | None = Field(default=None, max_length=60)

@@ -109,13 +109,17 @@ class Input(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
-def _not_negative(amount: Money) -> Money:
-    if amount.paise < 0:
-        raise ValueError("an amount is zero or more")
+MOST = Money(100_00_00_000_00)
+"""₹100 crore: what is more is a mistake, and sums of it would not fit their columns."""
+
+
+def _sensible(amount: Money) -> Money:
+    if not Money.zero <= amount <= MOST:
+        raise ValueError("an amount is zero or more, and at most ₹100 crore")
     return amount
 
 
-Paise = Annotated[Money, AfterValidator(_not_negative), Field(description="paise, INR")]
+Paise = Annotated[Money, AfterValidator(_sensible), Field(description="paise, INR")]
 Grams = Annotated[int, Field(ge=1, le=100_000)]
 Millimetres = Annotated[int, Field(ge=1, le=5_000)]
 

@@ -167,7 +167,9 @@ async def import_orders(
     recorded and published as OrderCancelAsked.
     """
     company_id = tenancy.company_of(session)
-    newest = {order.external_id: order for order in sorted(incoming, key=lambda order: order.source_updated_at)}
+    # Sorted, so that two pages with the same orders lock them in one order; the newest of one order comes last.
+    ranked = sorted(incoming, key=lambda order: (order.external_id, order.source_updated_at))
+    newest = {order.external_id: order for order in ranked}
     if not newest:
         return Imported((), (), 0)
     wire = await db.driver(session)

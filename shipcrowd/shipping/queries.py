@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,8 +29,8 @@ class ShipmentFilter(BaseModel):
     order_id: UUID | None = None
     manifest_id: UUID | None = None
     payment: str | None = Field(default=None, pattern="^(cod|prepaid)$")
-    created_from: date | None = None
-    created_to: date | None = None
+    created_from: pages.Day | None = None
+    created_to: pages.Day | None = None
     text: str | None = Field(default=None, min_length=1, max_length=60)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shipcrowd.demo import story
-from shipcrowd.demo.stage import Stage
+from shipcrowd.demo.stage import Stage, free_port
 from shipcrowd.kernel import crypto, db, postgres, tenancy
 from shipcrowd.sandbox.client import DeskClient
 from shipcrowd.sandbox.schemas import WebhookTarget
@@ -26,20 +26,12 @@ QUICK = {
 """A dead worker is noticed soon; a courier slowed down for a test is no time-out."""
 
 
-@pytest.fixture
-def stage(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stage with nothing running yet. This process uses its database and its keys for as long as it stands."""
-    extra = {"SHIPCROWD_JOB_HEARTBEAT_SECONDS": "2"}
-    with on_a_database_of_its_own(server, "shipcrowd_stage", tmp_path_factory.mktemp("stage"), extra) as made:
-        yield made
-
-
 @contextmanager
 def on_a_database_of_its_own(server: str, name: str, folder: Path, extra: Mapping[str, str]) -> Iterator[Stage]:
     name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     asyncio.run(_fresh(server, name))
     before = (dict(os.environ), crypto._Keys.ring, crypto._Keys.search, db._Engine.current)
-    made = Stage(folder)
+    made = Stage(folder, app_port=free_port(0), sandbox_port=free_port(0))
     urls = postgres.database_url(server, name), postgres.database_url(server, name, role=tenancy.APP_ROLE)
     try:
         made.set_up(databases=urls, extra=extra)
