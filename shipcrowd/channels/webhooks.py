@@ -26,7 +26,7 @@ from shipcrowd.kernel import clock, inbox
 from shipcrowd.kernel.errors import BadRequest, ShipcrowdError, TooLarge, Unauthenticated
 from shipcrowd.kernel.outbound import Disconnected, Malformed
 from shipcrowd.kernel.tenancy import acting_for
-from shipcrowd.settings import settings
+from shipcrowd.kernel.web import raw_body
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -82,8 +82,12 @@ def forget_doors() -> None:
 
 
 async def _receive(vendor: ChannelVendor, store: str | None, request: Request) -> Response:
-    body = await _body(vendor, request)
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        body = await raw_body(request)
+    except TooLarge:
+        REFUSED.labels(vendor.slug, "too_large").inc()
+        raise
+    headers = dict(request.headers.items())
     if not body:
         REFUSED.labels(vendor.slug, "empty").inc()
         raise EmptyWebhook()
@@ -113,25 +117,6 @@ def _read(body: bytes) -> None:
         from_json(body)
     except ValueError:
         json.loads(body)  # several times slower, and takes what shops do send: half an emoji, cut off at a limit
-
-
-async def _body(vendor: ChannelVendor, request: Request) -> bytes:
-    """The raw body. Raises TooLarge, before reading on."""
-    limit = settings().webhook_body_bytes
-    announced = request.headers.get("content-length", "")
-    parts: list[bytes] = []
-    size = int(announced) if announced.isdecimal() else 0
-    if size <= limit:
-        size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                break
-            parts.append(part)
-    if size > limit:
-        REFUSED.labels(vendor.slug, "too_large").inc()
-        raise TooLarge(f"A webhook is at most {limit} bytes.")
-    return b"".join(parts)
 
 
 async def _verified(vendor: ChannelVendor, store: str | None, headers: Mapping[str, str], body: bytes) -> Route:

@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any, cast
 
 import structlog
+from pydantic_core import to_json
 
 HIDDEN = frozenset(
     {
@@ -31,6 +32,10 @@ def _inside(value: Any) -> Any:
     return value
 
 
+def _json(event: Any, **_: Any) -> str:
+    return to_json(event, fallback=repr, inf_nan_mode="strings").decode()
+
+
 def configure(*, level: str = "INFO", json: bool = True) -> None:
     """Set up logging for the process; call once."""
     shared: list[Any] = [
@@ -40,7 +45,7 @@ def configure(*, level: str = "INFO", json: bool = True) -> None:
         redact,
         structlog.processors.format_exc_info,
     ]
-    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Any = structlog.processors.JSONRenderer(_json) if json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

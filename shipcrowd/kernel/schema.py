@@ -105,23 +105,26 @@ def queue() -> str:
 
 
 def inbox_function() -> str:
-    """Webhook intake in one round trip: the delivery and its job, or nothing when it was delivered before."""
+    """Webhook intake in one round trip: deliveries and their jobs. Answers which are new; of a repeat nothing stays."""
     return """
     CREATE FUNCTION inbox_receive(
-        p_company uuid, p_id uuid, p_vendor text, p_store text, p_delivery text, p_topic text, p_body bytea,
-        p_at timestamptz, p_entrypoint text, p_payload bytea
-    ) RETURNS boolean LANGUAGE plpgsql AS $$
+        companies uuid[], ids uuid[], vendors text[], stores text[], deliveries text[], topics text[], bodies bytea[],
+        at timestamptz, entrypoints text[], payloads bytea[]
+    ) RETURNS boolean[] LANGUAGE plpgsql AS $$
+    DECLARE
+        fresh boolean[] := '{}';
     BEGIN
-        PERFORM set_config('shipcrowd.company_id', p_company::text, true);
         PERFORM set_config('shipcrowd.quiet', 'on', true);
-        INSERT INTO inbox (company_id, id, vendor, store, delivery_id, topic, body, received_at)
-        VALUES (p_company, p_id, p_vendor, p_store, p_delivery, p_topic, p_body, p_at)
-        ON CONFLICT (company_id, vendor, store, delivery_id) DO NOTHING;
-        IF NOT FOUND THEN
-            RETURN false;
-        END IF;
+        FOR i IN 1 .. cardinality(ids) LOOP
+            PERFORM set_config('shipcrowd.company_id', companies[i]::text, true);
+            INSERT INTO inbox (company_id, id, vendor, store, delivery_id, topic, body, received_at)
+            VALUES (companies[i], ids[i], vendors[i], stores[i], deliveries[i], topics[i], bodies[i], at)
+            ON CONFLICT (company_id, vendor, store, delivery_id) DO NOTHING;
+            fresh[i] := FOUND;
+        END LOOP;
         INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
-        VALUES (5, p_entrypoint, p_payload, jsonb_build_object('company', p_company), 'queued');
-        RETURN true;
+        SELECT 5, entrypoints[i], payloads[i], jsonb_build_object('company', companies[i]), 'queued'
+        FROM generate_series(1, cardinality(ids)) AS i WHERE fresh[i];
+        RETURN fresh;
     END $$;
     """

@@ -76,7 +76,7 @@ async def take_in(request: Request, slug: str, account_id: UUID | None) -> Respo
     if not body:
         REFUSED.labels(slug, "empty").inc()
         raise EmptyBody
-    headers = {key.lower(): value for key, value in request.headers.items()}
+    headers = dict(request.headers.items())
     known = await _secret(vendor, account_id)
     try:
         if known is None:

@@ -61,6 +61,35 @@ async def test_the_same_delivery_at_the_same_moment_is_stored_and_read_once(comp
     assert len(read) == len(await stored(company)) == 1
 
 
+async def test_a_burst_is_stored_whole_each_with_its_job(company):
+    others = [new_id() for _ in range(3)]
+    owners = [[company, *others][n % 4] for n in range(200)]
+    fresh = await asyncio.gather(*(receive(owner, f"d-{n // 2}") for n, owner in enumerate(owners)))
+    assert all(fresh)  # two a delivery id, of two companies
+    await drain()
+    rows = {(owner, row.id) for owner in {*owners} for row in await stored(owner)}
+    assert len(rows) == 200
+    assert set(read) == rows
+    assert len(read) == 200
+
+
+async def test_one_that_cannot_be_stored_does_not_keep_the_others_out(company):
+    asked = [receive(company, f"d-{n}", store="no \x00 text" if n == 7 else "shop-1") for n in range(12)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [n for n, answer in enumerate(answers) if answer is not True] == [7]
+    assert isinstance(answers[7], Exception)
+    assert len(await stored(company)) == 11
+
+
+async def test_a_sender_that_went_away_leaves_its_delivery_and_everybody_else_in(company):
+    asked = [asyncio.create_task(receive(company, f"d-{n}")) for n in range(9)]
+    await asyncio.sleep(0)
+    asked[4].cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [n for n, answer in enumerate(answers) if answer is not True] == [4]
+    assert len(await stored(company)) == 9
+
+
 async def test_deliveries_differ_by_id_store_vendor_and_company(company):
     other = new_id()
     assert all(
