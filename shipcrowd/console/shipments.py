@@ -44,7 +44,8 @@ GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "ended": ("Cancelled or not booked", (State.cancelling, State.cancelled, State.refused)),
 }
 TYPED = ("courier", "payment", "created_from", "created_to", "text")
-BY_HAND = tuple(progress for progress in Progress if progress not in (Progress.cancelled, Progress.pickup_pending))
+NOT_BY_HAND = (Progress.cancelling, Progress.cancelled, Progress.pickup_pending)
+BY_HAND = tuple(progress for progress in Progress if progress not in NOT_BY_HAND)
 
 
 def _filter(request: Request) -> tuple[ShipmentFilter, dict[str, Any], web.Problem | None]:

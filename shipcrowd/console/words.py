@@ -81,6 +81,7 @@ SCAN: Mapping[Progress, str] = {
     Progress.rto_in_transit: "On the way back",
     Progress.rto_out_for_delivery: "Almost back at the seller",
     Progress.rto_delivered: "Back at the seller",
+    Progress.cancelling: "Cancellation asked for",
     Progress.cancelled: "Cancelled",
     Progress.lost: "Lost",
     Progress.damaged: "Damaged",

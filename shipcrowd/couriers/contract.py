@@ -47,6 +47,7 @@ class Progress(StrEnum):
     rto_in_transit = "rto_in_transit"
     rto_out_for_delivery = "rto_out_for_delivery"
     rto_delivered = "rto_delivered"
+    cancelling = "cancelling"  # asked for, and not yet sure: the parcel may still travel
     cancelled = "cancelled"
     lost = "lost"
     damaged = "damaged"

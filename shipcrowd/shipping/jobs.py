@@ -256,7 +256,7 @@ async def track_one(session: AsyncSession, shipment: Shipment) -> None:
     )
 
 
-@job(retry=on(Unavailable, times=4, first=20), seconds=120)
+@job(seconds=120)
 async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: tuple[str, ...]) -> None:
     """Ask a courier how these parcels fare and tell each; they may belong to different companies."""
     whose = await news.by_awb(courier, awbs)
@@ -266,6 +266,11 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))
+        return
+    except Unavailable as failure:
+        # Not tried again here: the sweep does, and an outage of a courier leaves no heap of held jobs.
+        log.warning("tracking unavailable", courier=courier, error=str(failure))
+        await _put_off(whose, timedelta(seconds=max(failure.retry_after or 0, 300)))
         return
     except Malformed as failure:
         log.exception("tracking unreadable", courier=courier, error=str(failure))
@@ -286,12 +291,27 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     await _checked(whose)
 
 
-async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None = None) -> None:
-    """Record that these were looked at; `later` puts the next look off (else the state's own rhythm stands)."""
+async def _put_off(whose: Mapping[str, news.Whose], wait: timedelta) -> None:
+    """Look at these again after `wait`; this time told nothing."""
+    for company_id, shipment_ids in _by_company(whose).items():
+        async with tenancy.acting_for(company_id) as session:
+            await session.execute(
+                update(Shipment)
+                .where(Shipment.id.in_(shipment_ids), Shipment.next_check_at.is_not(None))
+                .values(next_check_at=clock.now() + wait)
+            )
+
+
+def _by_company(whose: Mapping[str, news.Whose]) -> Mapping[UUID, Sequence[UUID]]:
     by_company: dict[UUID, list[UUID]] = defaultdict(list)
     for found in whose.values():
         by_company[found.company_id].append(found.shipment_id)
-    for company_id, shipment_ids in by_company.items():
+    return by_company
+
+
+async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None = None) -> None:
+    """Record that these were looked at; `later` puts the next look off (else the state's own rhythm stands)."""
+    for company_id, shipment_ids in _by_company(whose).items():
         async with tenancy.acting_for(company_id) as session:
             now = clock.now()
             await session.execute(update(Shipment).where(Shipment.id.in_(shipment_ids)).values(last_checked_at=now))

@@ -163,12 +163,16 @@ async def _work_out(session: AsyncSession, order: Order, shipment: Shipment) -> 
         .order_by(ScanRow.at, ScanRow.received_at, ScanRow.id)
     )
     history = (await session.execute(query)).all()
-    start = State.cancelling if shipment.cancel_asked_at and not shipment.picked_up_at else State.pickup_pending
-    after = advanced(start, (Progress(progress) if progress else None for _, progress, _ in history))
+    state = State.cancelling if shipment.cancel_asked_at and not shipment.picked_up_at else State.pickup_pending
+    since = clock.now()
+    for at, progress, _ in history:
+        ahead = advanced(state, [Progress(progress) if progress else None])
+        if ahead is not state:
+            state, since = ahead, at
     if history:
         shipment.last_location = history[-1][2] or shipment.last_location
-    if after is not State(shipment.state):
-        await arrive(session, order, shipment, after, at=history[-1][0] if history else clock.now())
+    if state is not State(shipment.state):
+        await arrive(session, order, shipment, state, at=since)
 
 
 async def arrive(session: AsyncSession, order: Order, shipment: Shipment, state: State, *, at: datetime) -> None:
