@@ -82,7 +82,9 @@ class FailedItem(Owned, Base):
 
 
 class SyncEntry(Owned, Base):
-    """One thing done with a store, for the seller to read. `what`: orders | order | subscribe | unsubscribe | test."""
+    """One thing done with a store, for the seller to read.
+
+    `what`: orders | order | subscribe | unsubscribe | test | data_request."""
 
     __tablename__ = "sync_entries"
     __table_args__ = (

@@ -360,6 +360,7 @@ async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
                 raise Later(timedelta(seconds=20))
             outcome = Outcome.handled if all(known) else Outcome.ignored
             inbox.settle(again, outcome, "" if all(known) else "no parcel of ours has this AWB")
+            again.body = None  # what it said stands in the scans; couriers write receivers' names into it
 
 
 # --- reactions ------------------------------------------------------------------------------------------------------
