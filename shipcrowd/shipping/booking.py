@@ -34,7 +34,6 @@ from shipcrowd.kernel import clock, counters, crypto, events, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
-from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
@@ -42,7 +41,7 @@ from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.orders.models import Order
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling, worth
-from shipcrowd.shipping.accounts import NO_ACCOUNT
+from shipcrowd.shipping.accounts import NO_ACCOUNT, BilledBy
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
 from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
 from shipcrowd.shipping.quoting import Option, Package
@@ -148,6 +147,8 @@ async def book_by_hand(
         price_paise=0,
         price=None,
         reason=None,
+        account_name="",
+        billed_by=BilledBy.courier,
     )
     return await _open(session, order, option, asked.package, asked.place.id, units, actor)
 
@@ -275,8 +276,8 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
         await _refuse(session, order, shipment, "order_cancelled", because, actor="system")
         return None
     shipment.attempted_at = clock.now()
-    origin = await locations.get(session, shipment.place_id, account_id=shipment.account_id)
-    back = await locations.get(session, shipment.return_place_id, account_id=shipment.account_id)
+    origin = await places.as_told(session, shipment.place_id, account_id=shipment.account_id)
+    back = await places.as_told(session, shipment.return_place_id, account_id=shipment.account_id)
     lines = {line.id: line for line in await orders.lines_of(session, order.id)}
     units = await settling.units_of(session, shipment.id)
     return ToBook(
