@@ -19,7 +19,7 @@ from shipcrowd.locations.events import PlaceChanged
 from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.settings import settings
 from shipcrowd.shipping import jobs as shipping_jobs
-from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
+from shipcrowd.shipping.events import ShipmentAwbChanged, ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
 CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
 COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
@@ -29,6 +29,7 @@ LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     OrderCancelAsked: (shipping_jobs.cancel_with_order,),
     ShipmentBooked: (channel_jobs.announce,),
     ShipmentMoved: (channel_jobs.progress,),
+    ShipmentAwbChanged: (channel_jobs.announce_anew,),
     ShipmentCancelled: (channel_jobs.withdraw,),
 }
 

@@ -117,6 +117,14 @@ async def standing(session: AsyncSession, account_id: UUID, *, courier: str) -> 
     return _standing(row, (await _under_way(session, [row.id])).get(row.id, 0))
 
 
+async def own(session: AsyncSession, account_id: UUID) -> Standing:
+    """One account of the acting company, whichever courier's it is. Raises NoSuchAccount."""
+    row = await session.scalar(select(Connection).where(Connection.id == account_id, Connection.kind == Kind.courier))
+    if row is None or row.vendor not in {vendor.slug for vendor in vendors.vendors()}:
+        raise NoSuchAccount
+    return await standing(session, account_id, courier=row.vendor)
+
+
 def _standing(row: Connection, under_way: int) -> Standing:
     has_secret = False
     if row.credentials is not None:
