@@ -27,7 +27,7 @@ from shipcrowd.orders.events import BuyersRedacted, OrderCancelAsked
 from shipcrowd.settings import settings
 from shipcrowd.shipping import forgetting
 from shipcrowd.shipping import jobs as shipping_jobs
-from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
+from shipcrowd.shipping.events import ShipmentAwbChanged, ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
 CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
 COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
@@ -38,6 +38,7 @@ LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     BuyersRedacted: (forgetting.forget_receivers,),
     ShipmentBooked: (channel_jobs.announce,),
     ShipmentMoved: (channel_jobs.progress,),
+    ShipmentAwbChanged: (channel_jobs.announce_anew,),
     ShipmentCancelled: (channel_jobs.withdraw,),
 }
 

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures, importing, intake, sweeps
-from shipcrowd.channels.announcing import announce, progress, withdraw
+from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
 from shipcrowd.channels.contract import Page, Subscribes
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.models import StoreSync
@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 __all__ = [
     "announce",
+    "announce_anew",
     "ask_whether_left",
     "carry_out",
     "progress",

@@ -24,9 +24,10 @@ ANNOUNCEMENT_MOVES: Mapping[AnnouncementState, frozenset[AnnouncementState]] = {
     ),
     AnnouncementState.refused: frozenset({AnnouncementState.pending, AnnouncementState.withdrawn}),
     AnnouncementState.sent: frozenset({AnnouncementState.withdrawn}),
-    AnnouncementState.withdrawn: frozenset(),
+    AnnouncementState.withdrawn: frozenset({AnnouncementState.pending}),
 }
-"""The legal moves. A refused one is tried again by hand; what was withdrawn stays so."""
+"""The legal moves. A refused one is tried again by hand; what was withdrawn stays so, unless it was because of a wrong
+AWB: then the right one is told."""
 
 
 class StoreSync(Owned, Base):

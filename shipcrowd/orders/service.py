@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -377,6 +377,13 @@ async def refer(session: AsyncSession, order: Order, reference: str) -> None:
         insert(OrderReference)
         .values(company_id=order.company_id, id=new_id(), order_id=order.id, reference=reference)
         .on_conflict_do_nothing()
+    )
+
+
+async def no_longer_refer(session: AsyncSession, order: Order, reference: str) -> None:
+    """The other number was a mistake."""
+    await session.execute(
+        delete(OrderReference).where(OrderReference.order_id == order.id, OrderReference.reference == reference)
     )
 
 

@@ -28,7 +28,7 @@ from shipcrowd.orders import queries as orders
 from shipcrowd.orders.models import OrderLine
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, settling
-from shipcrowd.shipping.accounts import opened
+from shipcrowd.shipping.accounts import using
 from shipcrowd.shipping.booking import ShipmentNotFound, receiver
 from shipcrowd.shipping.models import Shipment, State
 
@@ -211,10 +211,10 @@ async def fetch(company_id: UUID, shipment_id: UUID) -> None:
     if forgotten or url is None:
         await keeping.store().delete(key)  # a try of ours may have stored it and stopped before it said so
         return
-    courier = await opened(*opening)
-    if not isinstance(courier, FetchesLabels):
-        return
-    pdf = await courier.fetch_label(url)
+    async with using(*opening) as courier:
+        if not isinstance(courier, FetchesLabels):
+            return
+        pdf = await courier.fetch_label(url)
     await keeping.store().put(key, pdf, "application/pdf")
     async with tenancy.acting_for(company_id) as session:
         known = update(Shipment).where(Shipment.id == shipment_id, Shipment.redacted_at.is_(None))

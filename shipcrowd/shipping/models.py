@@ -154,6 +154,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
     mode: Mapped[str]
     zone: Mapped[str | None]
     awb: Mapped[str | None]
+    awb_typed_by: Mapped[str | None]  # who typed it at the desk; None for one the courier gave
     courier_order_id: Mapped[str | None]
     courier_shipment_id: Mapped[str | None]
     routing_code: Mapped[str | None]
@@ -245,6 +246,7 @@ class ShipmentRoute(db.Base):
     company_id: Mapped[UUID]
     shipment_id: Mapped[UUID]
     made_at: Mapped[datetime]
+    typed: Mapped[bool] = mapped_column(server_default=text("false"))  # by a person: what the courier gives outranks it
 
 
 class Manifest(db.Owned, db.Dated, db.Base):

@@ -364,6 +364,7 @@ def upgrade() -> None:
     sa.Column('company_id', sa.UUID(), nullable=False),
     sa.Column('shipment_id', sa.UUID(), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('typed', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.PrimaryKeyConstraint('kind', 'key', name=op.f('pk_shipment_routes')),
     info={'unowned': "a courier's webhook and a buyer's link name a parcel, not a company"}
     )
@@ -590,6 +591,7 @@ def upgrade() -> None:
     sa.Column('mode', sa.Text(), nullable=False),
     sa.Column('zone', sa.Text(), nullable=True),
     sa.Column('awb', sa.Text(), nullable=True),
+    sa.Column('awb_typed_by', sa.Text(), nullable=True),
     sa.Column('courier_order_id', sa.Text(), nullable=True),
     sa.Column('courier_shipment_id', sa.Text(), nullable=True),
     sa.Column('routing_code', sa.Text(), nullable=True),
