@@ -3,28 +3,33 @@
 Raises Unknown for what does not exist and NotPossible for what the present state does not allow.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from shipcrowd.sandbox.errors import NotPossible, Unknown
-from shipcrowd.sandbox.flipkart import notices, oauth, placing, trade, views
+from shipcrowd.sandbox.flipkart import claims, notices, oauth, placing, trade, views
 from shipcrowd.sandbox.flipkart.schemas import (
     Cancellation,
     Dates,
     FlipkartStats,
     Hold,
     KnobChange,
+    ListingChange,
+    ListingView,
     Many,
+    NewReturn,
     NewSeller,
     NewShipment,
     NotificationTarget,
     RefuseItem,
+    ReturnView,
     SellerView,
     ShipmentView,
 )
-from shipcrowd.sandbox.flipkart.state import Item, Refusal, Seller, Shipment, World, touch
+from shipcrowd.sandbox.flipkart.state import Item, Refusal, Return, Seller, Shipment, StockAt, World, touch
 
 T = TypeVar("T")
 
@@ -91,6 +96,13 @@ class FlipkartDesk:
         self.world.settle()
         seller = self._seller(seller_id)
         return [self._shown(seller, one) for one in seller.shipments.values()]
+
+    def latest(self, seller_id: str, count: int) -> list[ShipmentView]:
+        """The `count` shipments changed last, the latest first."""
+        self.world.settle()
+        seller = self._seller(seller_id)
+        found = heapq.nlargest(count, seller.shipments.values(), key=lambda it: it.updated_at)
+        return [self._shown(seller, one) for one in found]
 
     def shipment(self, seller_id: str, shipment_id: str) -> ShipmentView:
         self.world.settle()
@@ -165,6 +177,61 @@ class FlipkartDesk:
         """Send `shipment_created` afresh, with the present state."""
         notices.created(self.world, *self._found(seller_id, shipment_id))
 
+    # --- returns ----------------------------------------------------------------------------------------------
+
+    def open_return(self, seller_id: str, shipment_id: str, new: NewReturn | None = None) -> list[ReturnView]:
+        """The buyer sends a line back, or the courier the whole parcel (a return for each of its lines)."""
+        seller, shipment = self._found(seller_id, shipment_id)
+        opened = _or_not(lambda: claims.open_return(self.world, seller, shipment, new or NewReturn()))
+        return [views.returned(one) for one in opened]
+
+    def returns(self, seller_id: str) -> list[ReturnView]:
+        return [views.returned(one) for one in self._seller(seller_id).returns.values()]
+
+    def move_return(self, seller_id: str, return_id: str) -> ReturnView:
+        """One step of its way back; NotPossible where the seller must act, and at its end."""
+        seller, it = self._return(seller_id, return_id)
+        _or_not(lambda: claims.move(self.world, seller, it))
+        return views.returned(it)
+
+    def cancel_return(self, seller_id: str, return_id: str) -> ReturnView:
+        seller, it = self._return(seller_id, return_id)
+        _or_not(lambda: claims.cancel(self.world, seller, it))
+        return views.returned(it)
+
+    def expect_return(self, seller_id: str, return_id: str, days: int) -> ReturnView:
+        """Change the date it is expected on, to `days` from now."""
+        seller, it = self._return(seller_id, return_id)
+        claims.expect(self.world, seller, it, days)
+        return views.returned(it)
+
+    # --- listings ---------------------------------------------------------------------------------------------
+
+    def listings(self, seller_id: str) -> list[ListingView]:
+        seller = self._seller(seller_id)
+        return [views.listing(seller, one) for one in seller.listings.values()]
+
+    def change_listing(self, seller_id: str, sku: str, change: ListingChange) -> ListingView:
+        """Change a listing behind the API's back; raises NotPossible for a location the seller does not have."""
+        seller = self._seller(seller_id)
+        listing = seller.listings.get(sku)
+        if listing is None:
+            raise Unknown(f"{seller.name} does not list {sku}")
+        named = {*(change.inventory or {}), *(change.disabled or ())}
+        if named - set(seller.locations):
+            raise NotPossible(f"{seller.name} has no location {min(named - set(seller.locations))}")
+        if change.locations_missing is not None:
+            listing.stock = None if change.locations_missing else listing.stock or {}
+        if listing.stock is not None:
+            for place, units in (change.inventory or {}).items():
+                listing.stock.setdefault(place, StockAt(units)).inventory = units
+            for place in change.disabled or ():
+                listing.stock.setdefault(place, StockAt(0)).status = "DISABLED"
+        if change.active is not None:
+            listing.status = "ACTIVE" if change.active else "INACTIVE"
+        listing.archived = listing.archived if change.archived is None else change.archived
+        return views.listing(seller, listing)
+
     # --- settings, looking on ---------------------------------------------------------------------------------
 
     def set_knobs(self, change: KnobChange) -> None:
@@ -201,6 +268,13 @@ class FlipkartDesk:
             return seller, seller.shipments[shipment_id]
         except KeyError as error:
             raise Unknown(f"there is no shipment {shipment_id} at {seller.name}") from error
+
+    def _return(self, seller_id: str, return_id: str) -> tuple[Seller, Return]:
+        seller = self._seller(seller_id)
+        try:
+            return seller, seller.returns[return_id]
+        except KeyError as error:
+            raise Unknown(f"there is no return {return_id} at {seller.name}") from error
 
     def _shown(self, seller: Seller, shipment: Shipment) -> ShipmentView:
         return views.shipment(self.world, seller, shipment)

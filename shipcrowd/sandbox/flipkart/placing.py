@@ -62,8 +62,7 @@ def _listing(world: World, good: Good, stock: dict[str, StockAt] | None) -> List
 
 def place(world: World, seller: Seller, new: NewShipment) -> Shipment:
     """One shipment of a new order (or of `order_id`); raises CannotHappen for a location the seller does not have."""
-    if len(seller.shipments) >= MOST_SHIPMENTS:
-        raise trade.CannotHappen(f"the sandbox keeps at most {MOST_SHIPMENTS} shipments of a seller")
+    _room(seller, 1)
     places = seller.locations
     if new.location_id is not None and new.location_id not in places:
         raise trade.CannotHappen(f"{seller.name} has no location {new.location_id}")
@@ -101,7 +100,8 @@ def place(world: World, seller: Seller, new: NewShipment) -> Shipment:
 
 
 def place_many(world: World, seller: Seller, many: Many) -> int:
-    """Shipments of the past, at even distances; how many."""
+    """Shipments of the past, at even distances; how many. All, or none."""
+    _room(seller, many.count)
     end = clock.now()
     gap = timedelta(hours=many.over_hours) / many.count
     for number in range(many.count):
@@ -114,6 +114,11 @@ def place_many(world: World, seller: Seller, many: Many) -> int:
             ),
         )
     return many.count
+
+
+def _room(seller: Seller, wanted: int) -> None:
+    if len(seller.shipments) + wanted > MOST_SHIPMENTS:
+        raise trade.CannotHappen(f"the sandbox keeps at most {MOST_SHIPMENTS} shipments of a seller")
 
 
 def _drawn(world: World, seller: Seller, *, lines: int) -> Sequence[NewItem]:

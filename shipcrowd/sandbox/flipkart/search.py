@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from shipcrowd.sandbox.flipkart import trade, wire
 from shipcrowd.sandbox.flipkart.state import AFTER_DISPATCH, BEFORE_DISPATCH, Seller, Shipment, World, touch
@@ -51,14 +51,14 @@ def first_page(world: World, seller: Seller, body: Json) -> Json:
         raise _bad("filter is mandatory", "filter")
     asked = cast(Json, body["filter"])
     checks(asked)  # refuses what cannot be searched
-    paging: Mapping[str, Any] = body.get("pagination") or {}
+    paging = wire.part(body.get("pagination"))
     size = paging.get("pageSize", world.knobs.page_size)
     if not isinstance(size, int) or size < 1:
         raise _bad("pageSize must be a positive number", "pagination.pageSize")
-    order: Mapping[str, Any] = body.get("sort") or {"field": "orderDate", "order": "asc"}
+    order = wire.part(body.get("sort")) or {"field": "orderDate", "order": "asc"}
     if order.get("field") not in SORTS or order.get("order", "asc") not in ("asc", "desc"):
         raise _bad("sort is not valid", "sort")
-    return _page(world, seller, {"filter": asked, "sort": dict(order), "size": min(size, world.knobs.page_size)}, 0)
+    return _page(world, seller, {"filter": asked, "sort": order, "size": min(size, world.knobs.page_size)}, 0)
 
 
 def next_page(world: World, seller: Seller, token: str) -> Json:
@@ -161,7 +161,7 @@ def _cancelled(asked: Json) -> list[Test]:
 
 
 def _between(name: str, dates: Callable[[Shipment], Sequence[datetime]], asked: object) -> Test:
-    window = cast(Json, asked) if isinstance(asked, dict) else {}
+    window = wire.part(asked)
     start, end = wire.read_moment(window.get("from")), wire.read_moment(window.get("to"))
     if start is None or end is None or start > end:
         raise _bad(f"{name} needs from and to", f"filter.{name}")

@@ -3,8 +3,17 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from shipcrowd.sandbox.flipkart.schemas import ItemView, LocationView, SellerView, ShipmentView, TrafficView
-from shipcrowd.sandbox.flipkart.state import Calls, Seller, Shipment, World
+from shipcrowd.sandbox.flipkart import listings
+from shipcrowd.sandbox.flipkart.schemas import (
+    ItemView,
+    ListingView,
+    LocationView,
+    ReturnView,
+    SellerView,
+    ShipmentView,
+    TrafficView,
+)
+from shipcrowd.sandbox.flipkart.state import Calls, Listing, Return, Seller, Shipment, World
 from shipcrowd.sandbox.flipkart.wire import rupees
 
 
@@ -61,4 +70,30 @@ def traffic(it: Calls) -> TrafficView:
         most_in_a_second=it.most_in_a_second,
         most_in_an_hour=it.most_in_an_hour,
         over_limit=it.over,
+    )
+
+
+def returned(it: Return) -> ReturnView:
+    return ReturnView(
+        id=it.id,
+        shipment_id=it.shipment.id,
+        order_item_id=it.item.id,
+        source=it.source,
+        quantity=it.quantity,
+        status=it.status,
+        shipment_status=it.shipment_status,
+        awb=it.awb,
+    )
+
+
+def listing(owner: Seller, it: Listing) -> ListingView:
+    pending = listings.pending(owner)
+    return ListingView(
+        sku=it.sku,
+        fsn=it.fsn,
+        listing_id=it.listing_id,
+        mrp=it.mrp,
+        selling_price=it.selling_price,
+        stock=None if it.stock is None else {place: at.inventory for place, at in it.stock.items()},
+        pending={place: units for (sku, place), units in pending.items() if sku == it.sku},
     )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shipcrowd.sandbox.faults import Faults, with_faults
-from shipcrowd.sandbox.flipkart import limits, oauth, search
+from shipcrowd.sandbox.flipkart import fulfilment, limits, listings, oauth, returns, search, selfship
 from shipcrowd.sandbox.flipkart.state import Seller, World
 from shipcrowd.sandbox.flipkart.wire import Json, NotTaken
 
@@ -33,10 +33,10 @@ class Call:
     body: Json
     query: dict[str, str]
     accept: str
-    captured: dict[str, str] = field(default_factory=dict[str, str])
+    captured: dict[str, str | None] = field(default_factory=dict[str, str | None])
 
     def __getitem__(self, name: str) -> str:
-        return self.captured[name]
+        return self.captured[name] or ""
 
 
 Endpoint = Callable[[Call], "Json | list[Json] | Response"]
@@ -58,24 +58,125 @@ IDS = r"(?P<ids>[^/]+)"
 
 ROUTES: tuple[Route, ...] = (
     _route(
-        "shipments.filter",
-        "POST",
-        "/v3/shipments/filter",
-        lambda call: search.first_page(call.world, call.seller, call.body),
+        "shipments.filter", "POST", "/v3/shipments/filter", lambda it: search.first_page(it.world, it.seller, it.body)
     ),
     _route(
         "shipments.filter",
         "GET",
         "/v3/shipments/filter",
-        lambda call: search.next_page(call.world, call.seller, call.query.get("next_token", "")),
+        lambda it: search.next_page(it.world, it.seller, it.query.get("next_token", "")),
     ),
-    _route("shipments.read", "GET", "/v3/shipments", lambda call: search.read(call.world, call.seller, call.query)),
+    _route("shipments.read", "GET", "/v3/shipments", lambda it: search.read(it.world, it.seller, it.query)),
+    _route("shipments.pack", "POST", "/v3/shipments/labels", lambda it: fulfilment.pack(it.world, it.seller, it.body)),
+    _route(
+        "shipments.acknowledge",
+        "POST",
+        "/v3/shipments/forms/updateAck",
+        lambda it: fulfilment.acknowledge(it.world, it.seller, it.body),
+    ),
+    _route(
+        "shipments.dispatch",
+        "POST",
+        "/v3/shipments/dispatch",
+        lambda it: fulfilment.dispatch(it.world, it.seller, it.body),
+    ),
+    _route(
+        "shipments.counts",
+        "GET",
+        "/v3/shipments/handover/counts",
+        lambda it: fulfilment.counts(it.world, it.seller, it.query.get("locationId", "")),
+    ),
+    _route("shipments.manifest", "POST", "/v3/shipments/manifest", lambda it: fulfilment.manifest(it.seller, it.body)),
+    _route(
+        "shipments.otc",
+        "GET",
+        "/v3/shipments/otc/(?P<location>[^/]+)",
+        lambda it: fulfilment.one_time_code(it.world, fulfilment.place(it.seller, it["location"])),
+    ),
+    _route(
+        "shipments.cancel", "POST", "/v3/shipments/cancel", lambda it: fulfilment.cancel(it.world, it.seller, it.body)
+    ),
+    _route(
+        "shipments.labels",
+        "GET",
+        f"/v3/shipments/{IDS}/labels",
+        lambda it: fulfilment.labels(it.world, it.seller, it["ids"]),
+    ),
+    _route(
+        "shipments.labels",
+        "POST",
+        f"/v3/shipments/{IDS}/labelOnly(?P<pdf>/pdf)?",
+        lambda it: fulfilment.labels_only(
+            it.world, it.seller, it["ids"], reprint=it.query.get("reprint") == "true", raw=not it["pdf"]
+        ),
+    ),
+    _route(
+        "shipments.invoices",
+        "GET",
+        f"/v3/shipments/{IDS}/invoices",
+        lambda it: fulfilment.invoices(it.seller, it["ids"], it.accept),
+    ),
+    _route(
+        "shipments.forms", "GET POST", f"/v3/shipments/{IDS}/forms", lambda it: fulfilment.forms(it.seller, it["ids"])
+    ),
+    _route(
+        "selfship.dispatch",
+        "POST",
+        "/v3/shipments/selfShip/dispatch",
+        lambda it: selfship.dispatch(it.world, it.seller, it.body),
+    ),
+    _route(
+        "selfship.delivery",
+        "POST",
+        "/v3/shipments/selfShip/delivery",
+        lambda it: selfship.delivery(it.world, it.seller, it.body),
+    ),
+    _route(
+        "selfship.attempt",
+        "POST",
+        "/v3/shipments/selfShip/deliveryAttempt",
+        lambda it: selfship.attempt(it.world, it.seller, it.body),
+    ),
+    _route(
+        "selfship.update",
+        "POST",
+        f"/v3/shipments/{IDS}/update",
+        lambda it: selfship.update(it.world, it.seller, it["ids"], it.body),
+    ),
     _route(
         "shipments.details",
         "GET",
         f"/v3/shipments/{IDS}",
-        lambda call: search.read_details(call.world, call.seller, call["ids"]),
+        lambda it: search.read_details(it.world, it.seller, it["ids"]),
     ),
+    _route("returns.search", "GET", "/v2/returns", lambda it: returns.first_page(it.seller, it.query)),
+    _route(
+        "returns.search",
+        "GET",
+        "(/v2)?/returns/search/(?P<token>[^/]+)",
+        lambda it: returns.next_page(it.seller, it["token"]),
+    ),
+    _route(
+        "returns.act",
+        "POST",
+        "/v2/returns/(?P<verb>approve|reject|complete|cancel|pickup|pickupAttempt)",
+        lambda it: returns.act(it.world, it.seller, it["verb"], it.body),
+    ),
+    _route("listings.search", "POST", "/listings/v3/search", lambda it: listings.find(it.seller, it.body)),
+    _route(
+        "listings.inventory",
+        "POST",
+        "/listings/v3/update/inventory",
+        lambda it: listings.set_inventory(it.seller, it.body),
+    ),
+    _route("listings.price", "POST", "/listings/v3/update/price", lambda it: listings.set_price(it.seller, it.body)),
+    _route(
+        "listings.read",
+        "GET",
+        "/listings/v3/(?P<skus>.+)",
+        lambda it: listings.read(it.world, it.seller, it["skus"]),
+    ),
+    _route("locations", "GET", "/locations/allLocations", lambda it: fulfilment.locations(it.world, it.seller)),
 )
 """Who answers what; the first that fits."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.flipkart.state import Item, Listing, PostalAddress, Return, Seller, Shipment, World
@@ -161,9 +161,9 @@ def address(world: World, it: PostalAddress, *, personal: bool) -> Json:
     return shown
 
 
-def invoice(it: Shipment, *, from_state: str) -> Json:
-    """Tax as on the seller's invoice: halves within a state, whole across states."""
-    within = it.buyer.state_code == from_state
+def invoice(it: Shipment) -> Json:
+    """Tax as on the seller's invoice: halves within a state, whole across states. A rate told as 0 is Flipkart's."""
+    within = it.buyer.state_code == it.location.address.state_code
 
     def line(item: Item) -> Json:
         rate = it.tax_rates.get(item.id) or float(item.listing.gst_percent)
@@ -271,6 +271,17 @@ class NotTaken(Exception):
         }
 
 
+def part(value: object) -> Json:
+    """`value` where it is an object, else an empty one."""
+    return cast(Json, value) if isinstance(value, dict) else {}
+
+
+def parts(value: object) -> list[Json]:
+    """The objects in `value`; none where it is no list."""
+    listed = cast(list[object], value) if isinstance(value, list) else []
+    return [cast(Json, one) for one in listed if isinstance(one, dict)]
+
+
 def objects(value: object, path: str, *, most: int, least: int = 1) -> list[Json]:
     """`value` as a list of objects of an allowed length; raises NotTaken(400)."""
     listed = texts_or_objects(value, path, most=most, least=least)
@@ -290,7 +301,7 @@ def texts(value: object, path: str, *, most: int, least: int = 1) -> list[str]:
 def texts_or_objects(value: object, path: str, *, most: int, least: int) -> Sequence[Any]:
     if not isinstance(value, list):
         raise NotTaken(400, "INVALID_REQUEST_JSON", f"{path} must be a list", path)
-    listed: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+    listed = cast(list[Any], value)
     if not least <= len(listed) <= most:
         raise NotTaken(400, "INVALID_REQUEST_JSON", f"{path} must hold {least} to {most} entries", path)
     return listed

@@ -9,7 +9,7 @@ import pytest
 
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.flipkart.desk import FlipkartDesk
-from shipcrowd.sandbox.flipkart.schemas import NewLocation, NewSeller, NewShipment, SellerView, ShipmentView
+from shipcrowd.sandbox.flipkart.schemas import KnobChange, NewLocation, NewSeller, NewShipment, SellerView, ShipmentView
 
 HOST = "https://api.flipkart.net"
 PRE = ["APPROVED", "PACKING_IN_PROGRESS", "PACKED", "FORM_FAILED", "READY_TO_DISPATCH"]
@@ -107,6 +107,7 @@ async def flipkart(fk: FlipkartDesk, http: httpx2.AsyncClient) -> Flipkart:
     seller = fk.create_seller(
         NewSeller(locations=(NewLocation(), NewLocation(name="Hosur", pincode="635109", state="Tamil Nadu")))
     )
+    fk.set_knobs(KnobChange(per_second=0, per_hour=0))  # tests call quicker than any store may
     made = Flipkart(http, seller)
     await made.sign_in()
     return made

@@ -11,6 +11,7 @@ from shipcrowd.kernel import clock
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.flipkart import wire
 from shipcrowd.sandbox.flipkart.schemas import Cancellation, Dates, Hold, Kind, KnobChange, Many, NewItem
+from shipcrowd.sandbox.flipkart.state import Knobs
 from shipcrowd.sandbox.schemas import NewFault
 
 from .conftest import HOST
@@ -247,6 +248,8 @@ async def test_a_quoted_sku_and_a_shipment_no_reader_can_read(flipkart, place, f
 
 
 async def test_a_store_over_ten_a_second_or_a_thousand_an_hour_is_throttled(flipkart, fk, desk):
+    usual = Knobs()
+    fk.set_knobs(KnobChange(per_second=usual.per_second, per_hour=usual.per_hour))
     with time_machine.travel(clock.now(), tick=False) as traveller:
         statuses = [(await flipkart.filter()).status_code for _ in range(12)]
         assert statuses == [200] * 10 + [429] * 2
