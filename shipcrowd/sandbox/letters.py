@@ -1,7 +1,8 @@
 """Webhooks on their way out: sent over HTTP, retried, doubled, delayed or lost, as the vendors do.
 
 Letters of one lane (a shop, a courier account) go out one after another, in the order they were written, unless a
-knob says otherwise. They go only to this machine: a loopback address, or an app in this process that a test put
+knob says otherwise; of those that must keep their order, one that does not arrive holds up all later ones of its lane.
+They go only to this machine: a loopback address, or an app in this process that a test put
 under a host name with `receivers`.
 """
 
@@ -53,6 +54,7 @@ class Letter:
     answered: Callable[[bool], None] | None = None  # told after each try whether it worked
     wanted: Callable[[], bool] | None = None  # False: its subscription is gone, do not try (again)
     in_order: bool = False  # until it arrives nothing later of its lane is sent, and it is never given up
+    only_200: bool = False  # no other 2xx counts as arrived
     written_at: datetime = field(default_factory=clock.now)
     due: datetime = field(default_factory=clock.now)
     state: LetterState = LetterState.waiting
@@ -254,7 +256,8 @@ class Postman:
                 ) as client,
             ):
                 reply = await client.post(letter.url, content=letter.body, headers=dict(letter.headers))
-            return 200 <= reply.status_code < 300, str(reply.status_code)
+            arrived = reply.status_code == 200 if letter.only_200 else 200 <= reply.status_code < 300
+            return arrived, str(reply.status_code)
         except (TimeoutError, httpx2.TimeoutException):
             return False, f"no answer within {limit:g} s"
         except httpx2.TransportError as error:

@@ -1,7 +1,7 @@
 """Notifications of a seller: their words, their envelope, and both ways to sign them.
 
 Flipkart's own signature is over the registered address, not the body. A group (a shipment, a return) is told in order,
-and one that is not answered with 2xx blocks all later ones of its group until it is.
+and one that is not answered with 200 blocks all later ones of its group until it is.
 """
 
 import base64
@@ -152,7 +152,7 @@ def _send(
     headers = {"Content-Type": "application/json", "User-Agent": "Flipkart-Notification-Service"}
     headers |= signature(seller.own_app if target.own_app else world.app, target, raw, clock.now())
     url = f"{target.url}/{ROUTES[event]}" if target.routes and event in ROUTES else target.url
-    world.postman.post(Letter(f"flipkart {seller.id} {group}", name, url, headers, raw, in_order=True))
+    world.postman.post(Letter(f"flipkart {seller.id} {group}", name, url, headers, raw, in_order=True, only_200=True))
 
 
 def signature(app: App, target: NotificationTarget, raw: bytes, at: datetime) -> dict[str, str]:
