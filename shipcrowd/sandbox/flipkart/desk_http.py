@@ -241,6 +241,10 @@ def do(desk: FlipkartDesk, what: str, form: dict[str, str]) -> str:
         case "flipkart-move-return":
             moved = desk.move_return(seller_id, return_id)
             return f"Return {moved.id} is {moved.status}, its goods {moved.shipment_status}."
+        case "flipkart-notify":
+            url = form.get("url", "").strip()
+            desk.notify(seller_id, NotificationTarget(url=url) if url else None)
+            return f"Notifications go to {url}." if url else "Notifications go nowhere."
         case "flipkart-revoke":
             desk.revoke(seller_id)
             return f"{desk.seller(seller_id).name} withdrew the application's access."

@@ -56,7 +56,7 @@ def first_page(world: World, seller: Seller, body: Json) -> Json:
     if not isinstance(size, int) or size < 1:
         raise _bad("pageSize must be a positive number", "pagination.pageSize")
     order = wire.part(body.get("sort")) or {"field": "orderDate", "order": "asc"}
-    if order.get("field") not in SORTS or order.get("order", "asc") not in ("asc", "desc"):
+    if str(order.get("field")) not in SORTS or order.get("order", "asc") not in ("asc", "desc"):
         raise _bad("sort is not valid", "sort")
     return _page(world, seller, {"filter": asked, "sort": order, "size": min(size, world.knobs.page_size)}, 0)
 
@@ -115,7 +115,7 @@ def _result(seller: Seller, query: Json) -> list[Shipment]:
 
 def checks(asked: Json) -> list[Test]:
     """What a shipment must be to fit; raises NotTaken(400)."""
-    kind = asked.get("type")
+    kind = str(asked.get("type"))
     if kind not in STATES:
         raise _bad("type must be preDispatch, postDispatch or cancelled", "filter.type")
     if unknown := set(asked) - FIELDS:

@@ -122,6 +122,12 @@ async def test_the_page_shows_and_drives_it(page, fk, flipkart):
     assert "shipments.pack" in shown.text
     wrong = await page.post("/desk/do/flipkart-cancel", data={"seller": seller, "shipment": "nobody"})
     assert "wrong=1" in wrong.headers["location"]
+    await page.post("/desk/do/flipkart-notify", data={"seller": seller, "url": "http://127.0.0.1:9/n"})
+    assert fk.seller(seller).notified_at == "http://127.0.0.1:9/n"
+    away = await page.post("/desk/do/flipkart-notify", data={"seller": seller, "url": "https://elsewhere.example"})
+    assert "wrong=1" in away.headers["location"]
+    await page.post("/desk/do/flipkart-notify", data={"seller": seller, "url": ""})
+    assert fk.seller(seller).notified_at is None
     gone = await page.post("/desk/do/flipkart-revoke", data={"seller": seller})
     assert "wrong=1" not in gone.headers["location"]
     assert "wrong=1" in (await page.post("/desk/do/flipkart-dance", data=form)).headers["location"]

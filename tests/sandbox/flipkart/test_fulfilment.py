@@ -231,6 +231,19 @@ async def test_dispatch_hand_over_and_the_way_to_the_buyer(flipkart, packed, pla
     assert told == [f"shipment_{step}" for step in steps]
 
 
+async def test_a_packed_shipment_on_hold_is_not_dispatched_until_it_is_released(flipkart, packed, fk, desk, receiver):
+    fk.notify(flipkart.seller.id, NotificationTarget(url="https://app.example/n"))
+    (made,) = await packed(silent=True)
+    fk.hold(flipkart.seller.id, made.id)
+    assert errors(await dispatch(flipkart, made)) == ["OPERATION_NOT_ALLOWED"]
+    assert errors(await dispatch(flipkart, made.model_copy(update={"id": "nobody"}))) == ["INVALID_SHIPMENTS"]
+    fk.release(flipkart.seller.id, made.id)
+    assert errors(await dispatch(flipkart, made)) == [None]
+    await desk.drain()
+    told = [one.json for one in receiver.received]
+    assert [one["attributes"].get("status") for one in told] == ["PACKED", None, "PACKED", "READY_TO_DISPATCH"]
+
+
 async def test_hand_over_counts_in_the_other_dialect_and_bad_questions(flipkart, packed, fk):
     (made,) = await packed()
     await dispatch(flipkart, made)
