@@ -50,5 +50,5 @@ $(READY): pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 clean: ## Remove what was built; data of the demo too
-	rm -rf .venv var/bootstrap var/demo demo-out node_modules .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv var/bootstrap var/demo var/demo.lock demo-out node_modules .pytest_cache .ruff_cache .hypothesis \
 		shipcrowd/documents/fonts shipcrowd/console/static/vendor

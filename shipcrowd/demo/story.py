@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
-from shipcrowd.demo.seller import Seller, until
+from shipcrowd.demo.seller import NotAnswered, Seller, until
 from shipcrowd.integrations.velocity import VelocityCredentials
 from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.crypto import new_key
@@ -110,7 +110,7 @@ async def open_shop(day: Day, url: str) -> None:
     consent = await seller.redirected("/integrations/shopify/install", shop=SHOP)
     callback = await day.desk.approve(consent)
     if (status := await seller.open(callback)) >= 400:
-        raise RuntimeError(f"connecting the store ended with {status}")
+        raise NotAnswered(f"Connecting the store ended with {status}.")
     await until(
         "subscribing to the store's webhooks",
         day.desk.shops,

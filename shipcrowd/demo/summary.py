@@ -34,7 +34,7 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
     async with tenancy.acting_for(company_id) as session:
         discrepancies = await invariants.verify(session)
         mismatch = await books.held_but_not_open(session)
-    doubles = {reference: count for reference, count in stats.parcels_by_order.items() if count != 1}
+    doubles = [f"{n} parcels of {reference}" for reference, n in stats.parcels_by_order.items() if n != 1]
     booked = [shipment for shipment in shipments if shipment["awb"]]
     rows = [
         ("orders placed at the store", str(day.placed)),
@@ -54,14 +54,14 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
     ]
     checks = [
         Check("every order came in, once", len(orders) == day.placed == len(by_number)),
-        Check("no order was booked twice", not doubles and len(booked) == stats.parcels, str(doubles or "")),
+        Check("no order was booked twice", not doubles and len(booked) == stats.parcels, ", ".join(doubles)),
         Check(
             "the unanswered booking was unconfirmed, then settled by its tracking",
             day.unconfirmed_seen == day.unconfirmed_settled != [],
         ),
-        Check("cached balances equal recomputed ones", not discrepancies, str(discrepancies or "")),
-        Check("held money equals open bookings", not mismatch, str(mismatch or "")),
-        Check("no job failed for good", not failed_jobs, str(failed_jobs or "")),
+        Check("cached balances equal recomputed ones", not discrepancies, f"{len(discrepancies)} of them do not"),
+        Check("held money equals open bookings", not mismatch, f"{len(mismatch)} of them do not"),
+        Check("no job failed for good", not failed_jobs, ", ".join(failures(failed_jobs))),
         Check("the store knows every parcel", {s["awb"] for s in booked} <= set(stats.fulfilments_by_awb)),
         *story_checks(day, by_number),
     ]
@@ -92,6 +92,11 @@ def story_checks(day: Day, by_number: dict[str, dict[str, Any]]) -> list[Check]:
 
 
 SHIPPED = frozenset({"booked", "shipped", "delivered", "rto"})
+
+
+def failures(failed_jobs: list[dict[str, Any]]) -> list[str]:
+    """Each job that failed and how often, in words."""
+    return [f"{name} {n} times" for name, n in Counter(str(job["name"]) for job in failed_jobs).most_common()]
 
 
 def why(order: dict[str, Any]) -> list[str]:
