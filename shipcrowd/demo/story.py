@@ -1,10 +1,12 @@
 """A day of trade: buyers order at a Shopify store, the seller ships, parcels travel, a few things go wrong."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from pypdf import PdfReader
 
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
@@ -52,6 +54,8 @@ class Day:
     """A special order's part in the story → its number."""
     unconfirmed_seen: list[str] = field(default_factory=list[str])
     unconfirmed_settled: list[str] = field(default_factory=list[str])
+    labels: list[str] = field(default_factory=list[str])
+    """What each printed label says."""
 
 
 def address(n: int, **changes: Any) -> NewAddress:
@@ -95,7 +99,8 @@ async def open_shop(day: Day, url: str) -> None:
     secret = new_key()
     await shared_courier(secret)
     await day.desk.velocity_webhook(WebhookTarget(url=f"{url}/api/v1/webhooks/velocity", secret=secret))
-    await day.desk.set_knobs(Knobs(unserviceable=(UNSERVED,)))
+    # Now and then the courier prints no label, so that the day shows ShipCrowd's own as well.
+    await day.desk.set_knobs(Knobs(unserviceable=(UNSERVED,), label_missing=0.3))
     seller = day.seller
     await seller.sign_up(company="Asha Steel", name="Asha Rao", email=EMAIL, password=PASSWORD)
     await seller.patch("/company", {"state": "Delhi"})
@@ -223,6 +228,7 @@ async def paperwork(day: Day) -> None:
     await day.seller.post(f"/manifests/{manifest['id']}/handover", {"to": "Velocity's driver"})
     paper = await day.seller.bytes_of("GET", f"/manifests/{manifest['id']}/manifest.pdf")
     day.out.mkdir(parents=True, exist_ok=True)
+    day.labels = [page.extract_text() for page in PdfReader(BytesIO(labels)).pages]
     (day.out / "labels.pdf").write_bytes(labels)
     (day.out / "packing-slips.pdf").write_bytes(slips)
     (day.out / "manifest.pdf").write_bytes(paper)

@@ -36,6 +36,10 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
         mismatch = await books.held_but_not_open(session)
     doubles = [f"{n} parcels of {reference}" for reference, n in stats.parcels_by_order.items() if n != 1]
     booked = [shipment for shipment in shipments if shipment["awb"]]
+    theirs = sum("SANDBOX LABEL" in label for label in day.labels)
+    unlabelled = [
+        s["awb"] for s in booked if s["awb"] not in "".join(day.labels) and s["id"] not in day.unconfirmed_seen
+    ]
     rows = [
         ("orders placed at the store", str(day.placed)),
         ("orders in", str(len(orders))),
@@ -46,6 +50,7 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
         ("not booked, and why", ""),
         *((f"  {word}", str(n)) for word, n in refused.most_common()),
         ("unconfirmed → settled by tracking", f"{len(day.unconfirmed_seen)} → {len(day.unconfirmed_settled)}"),
+        ("labels: the courier's, ours", f"{theirs}, {len(day.labels) - theirs}"),
         ("delivered", str(states["delivered"])),
         ("returned to origin", str(states["rto_delivered"])),
         ("still on the way", str(sum(n for state, n in states.items() if state in ON_THE_WAY))),
@@ -63,6 +68,12 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
         Check("held money equals open bookings", not mismatch, f"{len(mismatch)} of them do not"),
         Check("no job failed for good", not failed_jobs, ", ".join(failures(failed_jobs))),
         Check("the store knows every parcel", {s["awb"] for s in booked} <= set(stats.fulfilments_by_awb)),
+        Check("every parcel handed over has a label with its number", not unlabelled, ", ".join(unlabelled)),
+        Check("the courier's labels were printed, and ours where it gave none", 0 < theirs < len(day.labels)),
+        Check(
+            "the Hindi address stands on its label in its own letters",
+            any("मकान" in label and "302015" in label and "?" not in label for label in day.labels),
+        ),
         *story_checks(day, by_number),
     ]
     return rows, checks

@@ -162,6 +162,7 @@ class Knobs(Frozen):
     enforce_budget: bool | None = None
     missing_warehouse_status: Literal[400, 404] | None = None
     webhook_shape: WebhookShape | None = None
+    label_missing: float | None = Field(default=None, ge=0, le=1)
 
 
 class WebhookTarget(Frozen):
