@@ -250,6 +250,8 @@ class ParcelView(Frozen):
     to_name: str
     weight_grams: int
     scans: tuple[ScanView, ...]
+    order_name: str | None = None  # the shop's, once the shop was told of the parcel
+    moves: tuple[Literal["advance", "deliver", "fail", "rto"], ...] = ()  # what can happen to it now
 
 
 class LetterView(Frozen):

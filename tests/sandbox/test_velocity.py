@@ -1,9 +1,11 @@
 """The courier's endpoints, each with its own envelope, as its documents show them."""
 
+import asyncio
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+import httpx2
 import pytest
 import time_machine
 import zxingcpp
@@ -448,3 +450,31 @@ async def test_the_budget_is_kept_when_asked_for(velocity, desk):
 
 async def test_an_unknown_endpoint_is_404(velocity):
     assert (await velocity.post("settlement-status", {})).status_code == 404
+
+
+async def test_the_desk_knows_whose_order_a_parcel_is_and_what_can_happen_to_it(velocity, forward, desk):
+    placed = desk.place_order("asha-crafts.myshopify.com")
+    awb = (await velocity.book(forward))["awb_code"]
+    (parcel,) = desk.parcels()
+    assert (parcel.order_name, parcel.moves) == (None, ("advance", "deliver", "fail"))
+    desk.fulfil_elsewhere("asha-crafts.myshopify.com", placed.name, awb)
+    desk.scan(awb, NewScan(status="IN TRANSIT"))
+    (parcel,) = desk.parcels()
+    assert (parcel.order_name, parcel.moves) == (placed.name, ("advance", "deliver", "fail", "rto"))
+    desk.deliver(awb)
+    assert desk.parcel(awb).moves == ()
+
+
+async def test_a_cancellation_is_carried_out_without_anybody_asking_again(served, velocity, forward):
+    url, desk = served
+    desk.set_knobs(Knobs(cancel_seconds=0.1))
+    async with httpx2.AsyncClient(timeout=5, trust_env=False) as http:
+        courier = type(velocity)(http, base=f"{url}/shazam.velocity.in/custom/api/v1")
+        await courier.sign_in(desk.credentials.velocity_username, desk.credentials.velocity_password)
+        awb = (await courier.book(forward))["awb_code"]
+        await courier.post("cancel-order", {"awbs": [awb]})
+        parcel = desk.velocity.by_awb[awb]
+        assert parcel.status == "CANCELLATION REQUESTED"
+        async with asyncio.timeout(10):
+            while parcel.status != "CANCELLED":
+                await asyncio.sleep(0.05)
