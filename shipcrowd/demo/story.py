@@ -58,13 +58,18 @@ class Day:
     """What each printed label says."""
 
 
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th … 9th."""
+    return str(n) + {1: "st", 2: "nd", 3: "rd"}.get(n, "th")
+
+
 def address(n: int, **changes: Any) -> NewAddress:
     city, state, code, pincode = PLACES[n % len(PLACES)]
     first, last = BUYERS[n % len(BUYERS)]
     given: dict[str, Any] = {
         "first_name": first,
         "last_name": last,
-        "address1": f"{n + 3}, {n % 9 + 1}th Main Road",
+        "address1": f"{n + 3}, {ordinal(n % 9 + 1)} Main Road",
         "address2": "Near the post office",
         "city": city,
         "province": state,
