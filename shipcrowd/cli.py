@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from asyncpg import PostgresError
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from shipcrowd import migrations, process
 from shipcrowd.connections import forms
@@ -119,7 +120,7 @@ def send_webhook(
     vendor: Annotated[str, typer.Option(help="The channel: shopify")],
     topic: Annotated[str, typer.Option(help="As the vendor writes it: orders/create")],
     store: Annotated[str, typer.Option(help="The store as the vendor names it: demo.myshopify.com")],
-    file: Annotated[Path, typer.Option("--file", "--F", exists=True, dir_okay=False, help="The payload")],
+    file: Annotated[Path, typer.Option("--file", "-f", exists=True, dir_okay=False, help="The payload")],
     url: Annotated[str | None, typer.Option(help="Default: SHIPCROWD_PUBLIC_URL")] = None,
 ) -> None:
     """Sign a payload file as the vendor would, and post it here."""
@@ -196,7 +197,7 @@ def main() -> None:
     outside that does not answer, 2 for settings. A traceback is a bug of ours."""
     try:
         cli()
-    except (process.NotConfigured, tenancy.UnsafeDatabaseRole) as error:
+    except (process.NotConfigured, tenancy.UnsafeDatabaseRole, migrations.MayNotMakeRoles) as error:
         _end(str(error), 2)
     except ValidationError as error:
         if error.title != Settings.__name__:
@@ -209,7 +210,9 @@ def main() -> None:
         _end(refusal.message, 1)
     except OutsideFailure as failure:
         _end(f"The other side: {failure}", 1)
-    except (OSError, PostgresError) as error:
+    except (PostgresError, DBAPIError) as error:
+        _end(f"The database: {db.words(error)}", 1)
+    except OSError as error:
         _end(f"{type(error).__name__}: {error}", 1)
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 import typer
+from asyncpg import PostgresError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shipcrowd import process, wiring
 from shipcrowd.documents import keeping
@@ -23,14 +25,16 @@ async def run(config: Settings) -> int:
     except (process.NotConfigured, ValueError) as error:
         typer.echo(f"✗ settings: {error}")
         return 1
-    failed = 0
+    failed = set[Check]()
     try:
         for name, check in CHECKS:
+            if check in ON_THE_SCHEMA and database in failed:
+                continue  # said once is enough
             try:
                 typer.echo(f"✓ {name}: {await check(config)}")
             except Exception as error:  # noqa: BLE001 - a check that fails must not hide the others
-                failed += 1
-                typer.echo(f"✗ {name}: {error}")
+                failed.add(check)
+                typer.echo(f"✗ {name}: {db.words(error)}")
     finally:
         await keeping.close()
         await db.disconnect()
@@ -38,9 +42,17 @@ async def run(config: Settings) -> int:
 
 
 async def database(config: Settings) -> str:
-    async with tenancy.unowned() as session:
-        version = (await session.execute(text("SHOW server_version"))).scalar_one()
-        schema = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+    try:
+        async with tenancy.unowned() as session:
+            version = (await session.execute(text("SHOW server_version"))).scalar_one()
+            schema = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+    except (DBAPIError, PostgresError) as error:
+        if db.sqlstate(error) == db.NO_SUCH_TABLE:
+            raise ValueError("no schema yet: run `shipcrowd migrate`") from error
+        if db.sqlstate(error) in db.CANNOT_SIGN_IN:
+            # The first `migrate` makes the app's role.
+            raise ValueError(f"{db.words(error)}; if there is no schema yet: run `shipcrowd migrate`") from error
+        raise
     return f"PostgreSQL {version}, schema {schema}"
 
 
@@ -77,3 +89,5 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("books", books),
     ("vendors", vendors),
 )
+
+ON_THE_SCHEMA = frozenset((role, books))

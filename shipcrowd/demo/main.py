@@ -1,6 +1,7 @@
 """Sets the stage, tells the day, prints the table, and keeps serving."""
 
 import asyncio
+import json
 import signal
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from shipcrowd import process
 from shipcrowd.demo import story, summary
+from shipcrowd.demo.lock import AlreadyRunning, only_one
 from shipcrowd.demo.seller import NotAnswered, Seller, TookTooLong
 from shipcrowd.demo.stage import Stage, WillNotStart
 from shipcrowd.demo.story import Day
@@ -24,7 +26,17 @@ def say(words: str) -> None:
 
 def main(*, keep_serving: bool) -> int:
     """0 when every check passed; 1 when one did not, or the demo could not be told."""
-    stage = Stage(settings().data_dir.resolve() / "demo")
+    folder = settings().data_dir.resolve() / "demo"
+    try:
+        with only_one(folder):
+            return tell(Stage(folder), keep_serving=keep_serving)
+    except AlreadyRunning as error:
+        say(str(error))
+        return 1
+
+
+def tell(stage: Stage, *, keep_serving: bool) -> int:
+    """Set the stage, tell the day, and serve on where asked; everything started here has ended by then."""
     try:
         say("Setting up the database …")
         stage.set_up()
@@ -45,6 +57,10 @@ def main(*, keep_serving: bool) -> int:
         return 0
     except (WillNotStart, TookTooLong, NotAnswered) as error:
         say(f"\nThe demo could not be told: {error}\nThe logs are in {stage.folder / 'logs'}.")
+        if isinstance(error, TookTooLong):
+            (stage.folder / "logs" / "story.log").write_text(
+                f"{error}\n{json.dumps(error.seen, default=str, indent=1)}\n"
+            )
         return 1
     finally:
         stage.stop()

@@ -14,7 +14,11 @@ class NotAnswered(RuntimeError):
 
 
 class TookTooLong(RuntimeError):
-    """What should have happened by itself did not, in time."""
+    """What should have happened by itself did not, in time. `seen` is what there was instead, for the log."""
+
+    def __init__(self, what: str, seconds: float, seen: object) -> None:
+        super().__init__(f"{what} took longer than {seconds:.0f} s.")
+        self.seen = seen
 
 
 class Seller:
@@ -51,14 +55,14 @@ class Seller:
     async def bytes_of(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         answer = await self._http.request(method, path, json=body, headers={"x-csrf-token": self._csrf})
         if not answer.is_success:
-            raise NotAnswered(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+            raise NotAnswered(refusal(answer, method, path))
         return answer.content
 
     async def redirected(self, path: str, **query: str) -> str:
         """Where a GET sends the browser."""
         answer = await self._http.get(path, params=query)
         if answer.status_code not in (302, 303, 307):
-            raise NotAnswered(f"GET {path}: {answer.status_code} {answer.text[:500]}")
+            raise NotAnswered(refusal(answer, "GET", path))
         return answer.headers["location"]
 
     async def open(self, url: str) -> int:
@@ -78,14 +82,25 @@ class Seller:
 
     def _read(self, answer: httpx2.Response, method: str, path: str) -> Any:
         if not answer.is_success:
-            raise NotAnswered(f"{method} {path}: {answer.status_code} {answer.text[:1000]}")
+            raise NotAnswered(refusal(answer, method, path))
         return answer.json() if answer.content else None
+
+
+def refusal(answer: httpx2.Response, method: str, path: str) -> str:
+    """An answer that was not hoped for, as a sentence: the problem's own words where it has some (RFC 9457)."""
+    try:
+        problem = answer.json()
+        words = [str(problem[part]).rstrip(".") for part in ("title", "detail") if problem.get(part)]
+    except (ValueError, AttributeError):
+        words = []
+    said = ": ".join(words) or "nothing that could be read"
+    return f"{method} {path} was answered with {answer.status_code}, {said}."
 
 
 async def until(
     what: str, look: Callable[[], Awaitable[T]], good: Callable[[T], bool], *, seconds: float = 60, every: float = 0.25
 ) -> T:
-    """Look again and again until `good`; what was seen. Raises TookTooLong naming `what`."""
+    """Look again and again until `good`; what was seen. Raises TookTooLong naming `what`, a happening."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
@@ -93,5 +108,5 @@ async def until(
         if good(seen):
             return seen
         if loop.time() > end:
-            raise TookTooLong(f"{what} did not happen within {seconds:.0f} s; last seen: {str(seen)[:600]}")
+            raise TookTooLong(what, seconds, seen)
         await asyncio.sleep(every)

@@ -1,14 +1,16 @@
 """A day of trade: buyers order at a Shopify store, the seller ships, parcels travel, a few things go wrong."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from pypdf import PdfReader
 
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
-from shipcrowd.demo.seller import Seller, until
+from shipcrowd.demo.seller import NotAnswered, Seller, until
 from shipcrowd.integrations.velocity import VelocityCredentials
 from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.crypto import new_key
@@ -52,6 +54,13 @@ class Day:
     """A special order's part in the story → its number."""
     unconfirmed_seen: list[str] = field(default_factory=list[str])
     unconfirmed_settled: list[str] = field(default_factory=list[str])
+    labels: list[str] = field(default_factory=list[str])
+    """What each printed label says."""
+
+
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th … 9th."""
+    return str(n) + {1: "st", 2: "nd", 3: "rd"}.get(n, "th")
 
 
 def address(n: int, **changes: Any) -> NewAddress:
@@ -60,7 +69,7 @@ def address(n: int, **changes: Any) -> NewAddress:
     given: dict[str, Any] = {
         "first_name": first,
         "last_name": last,
-        "address1": f"{n + 3}, {n % 9 + 1}th Main Road",
+        "address1": f"{n + 3}, {ordinal(n % 9 + 1)} Main Road",
         "address2": "Near the post office",
         "city": city,
         "province": state,
@@ -95,7 +104,8 @@ async def open_shop(day: Day, url: str) -> None:
     secret = new_key()
     await shared_courier(secret)
     await day.desk.velocity_webhook(WebhookTarget(url=f"{url}/api/v1/webhooks/velocity", secret=secret))
-    await day.desk.set_knobs(Knobs(unserviceable=(UNSERVED,)))
+    # Now and then the courier prints no label, so that the day shows ShipCrowd's own as well.
+    await day.desk.set_knobs(Knobs(unserviceable=(UNSERVED,), label_missing=0.3))
     seller = day.seller
     await seller.sign_up(company="Asha Steel", name="Asha Rao", email=EMAIL, password=PASSWORD)
     await seller.patch("/company", {"state": "Delhi"})
@@ -110,7 +120,7 @@ async def open_shop(day: Day, url: str) -> None:
     consent = await seller.redirected("/integrations/shopify/install", shop=SHOP)
     callback = await day.desk.approve(consent)
     if (status := await seller.open(callback)) >= 400:
-        raise RuntimeError(f"connecting the store ended with {status}")
+        raise NotAnswered(f"Connecting the store ended with {status}.")
     await until(
         "subscribing to the store's webhooks",
         day.desk.shops,
@@ -223,6 +233,7 @@ async def paperwork(day: Day) -> None:
     await day.seller.post(f"/manifests/{manifest['id']}/handover", {"to": "Velocity's driver"})
     paper = await day.seller.bytes_of("GET", f"/manifests/{manifest['id']}/manifest.pdf")
     day.out.mkdir(parents=True, exist_ok=True)
+    day.labels = [page.extract_text() for page in PdfReader(BytesIO(labels)).pages]
     (day.out / "labels.pdf").write_bytes(labels)
     (day.out / "packing-slips.pdf").write_bytes(slips)
     (day.out / "manifest.pdf").write_bytes(paper)

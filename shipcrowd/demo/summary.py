@@ -34,8 +34,12 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
     async with tenancy.acting_for(company_id) as session:
         discrepancies = await invariants.verify(session)
         mismatch = await books.held_but_not_open(session)
-    doubles = {reference: count for reference, count in stats.parcels_by_order.items() if count != 1}
+    doubles = [f"{n} parcels of {reference}" for reference, n in stats.parcels_by_order.items() if n != 1]
     booked = [shipment for shipment in shipments if shipment["awb"]]
+    theirs = sum("SANDBOX LABEL" in label for label in day.labels)
+    unlabelled = [
+        s["awb"] for s in booked if s["awb"] not in "".join(day.labels) and s["id"] not in day.unconfirmed_seen
+    ]
     rows = [
         ("orders placed at the store", str(day.placed)),
         ("orders in", str(len(orders))),
@@ -46,6 +50,7 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
         ("not booked, and why", ""),
         *((f"  {word}", str(n)) for word, n in refused.most_common()),
         ("unconfirmed → settled by tracking", f"{len(day.unconfirmed_seen)} → {len(day.unconfirmed_settled)}"),
+        ("labels: the courier's, ours", f"{theirs}, {len(day.labels) - theirs}"),
         ("delivered", str(states["delivered"])),
         ("returned to origin", str(states["rto_delivered"])),
         ("still on the way", str(sum(n for state, n in states.items() if state in ON_THE_WAY))),
@@ -54,15 +59,21 @@ async def checked(day: Day) -> tuple[list[tuple[str, str]], list[Check]]:
     ]
     checks = [
         Check("every order came in, once", len(orders) == day.placed == len(by_number)),
-        Check("no order was booked twice", not doubles and len(booked) == stats.parcels, str(doubles or "")),
+        Check("no order was booked twice", not doubles and len(booked) == stats.parcels, ", ".join(doubles)),
         Check(
             "the unanswered booking was unconfirmed, then settled by its tracking",
             day.unconfirmed_seen == day.unconfirmed_settled != [],
         ),
-        Check("cached balances equal recomputed ones", not discrepancies, str(discrepancies or "")),
-        Check("held money equals open bookings", not mismatch, str(mismatch or "")),
-        Check("no job failed for good", not failed_jobs, str(failed_jobs or "")),
+        Check("cached balances equal recomputed ones", not discrepancies, f"{len(discrepancies)} of them do not"),
+        Check("held money equals open bookings", not mismatch, f"{len(mismatch)} of them do not"),
+        Check("no job failed for good", not failed_jobs, ", ".join(failures(failed_jobs))),
         Check("the store knows every parcel", {s["awb"] for s in booked} <= set(stats.fulfilments_by_awb)),
+        Check("every parcel handed over has a label with its number", not unlabelled, ", ".join(unlabelled)),
+        Check("the courier's labels were printed, and ours where it gave none", 0 < theirs < len(day.labels)),
+        Check(
+            "the Hindi address stands on its label in its own letters",
+            any("302015" in label and in_devanagari(label) and "?" not in label for label in day.labels),
+        ),
         *story_checks(day, by_number),
     ]
     return rows, checks
@@ -92,6 +103,16 @@ def story_checks(day: Day, by_number: dict[str, dict[str, Any]]) -> list[Check]:
 
 
 SHIPPED = frozenset({"booked", "shipped", "delivered", "rto"})
+
+
+def in_devanagari(label: str) -> bool:
+    """Whether a good part of it is; which letters exactly, a PDF of joined ones does not give back."""
+    return sum("\u0900" <= letter <= "\u097f" for letter in label) > 30
+
+
+def failures(failed_jobs: list[dict[str, Any]]) -> list[str]:
+    """Each job that failed and how often, in words."""
+    return [f"{name} {n} times" for name, n in Counter(str(job["name"]) for job in failed_jobs).most_common()]
 
 
 def why(order: dict[str, Any]) -> list[str]:

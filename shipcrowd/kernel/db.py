@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, MetaData, Text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -107,6 +108,32 @@ def asyncpg_url(url: str) -> str:
 def plain_url(url: str) -> str:
     """The form asyncpg itself wants."""
     return asyncpg_url(url).replace("postgresql+asyncpg://", "postgresql://")
+
+
+NOT_PERMITTED = "42501"
+NO_SUCH_TABLE = "42P01"
+CANNOT_SIGN_IN = frozenset(("28000", "28P01"))
+"""SQLSTATEs (PostgreSQL, appendix A). Which of the two a missing role gives depends on how the server asks."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The server's code for what went wrong; None for what is no error of a PostgreSQL server."""
+    server = _of_the_server(error)
+    return cast("str | None", getattr(server, "sqlstate", None))
+
+
+def words(error: BaseException) -> str:
+    """What went wrong in the server's own line: no statement, no values, which may be anybody's data or a password."""
+    server = _of_the_server(error)
+    return str(server.args[0] if server and server.args else error).strip().partition("\n")[0]
+
+
+def _of_the_server(error: BaseException) -> asyncpg.PostgresError | None:
+    """SQLAlchemy wraps the driver's error twice."""
+    inner: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    if inner is not None and not isinstance(inner, asyncpg.PostgresError):
+        inner = inner.__cause__
+    return inner if isinstance(inner, asyncpg.PostgresError) else None
 
 
 def connect(url: str, *, pool: int = 10) -> AsyncEngine:

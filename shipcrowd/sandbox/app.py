@@ -20,6 +20,7 @@ from shipcrowd.sandbox.flipkart import web as flipkart_web
 from shipcrowd.sandbox.letters import on_this_machine
 from shipcrowd.sandbox.shopify import bulk as shopify_bulk
 from shipcrowd.sandbox.shopify import web as shopify_web
+from shipcrowd.sandbox.velocity import journey
 from shipcrowd.sandbox.velocity import web as velocity_web
 
 StandIn = Callable[[Desk, Request, str, str], Awaitable[Response]]
@@ -55,6 +56,13 @@ HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
 """Which host is answered by whom. What is not here is not reachable through the sandbox."""
 
 
+async def _carry_on(desk: Desk) -> None:
+    """What was asked of the courier happens without anybody asking again, as it would there."""
+    while True:
+        journey.settle(desk.velocity)
+        await asyncio.sleep(0.5)
+
+
 def stand_in(host: str) -> StandIn | None:
     return next((who for pattern, who in HOSTS if pattern.fullmatch(host.lower())), None)
 
@@ -75,7 +83,9 @@ def sandbox(desk: Desk | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        by_itself = asyncio.create_task(_carry_on(driven))
         yield
+        by_itself.cancel()
         await driven.close()
 
     return Starlette(

@@ -225,7 +225,18 @@ class Desk:
     def parcels(self, order_id: str | None = None) -> list[ParcelView]:
         """All parcels at the courier, or those booked under one of the seller's order ids."""
         journey.settle(self.velocity)
-        return [views.parcel(one) for one in self.velocity.parcels if order_id in (None, one.order_id)]
+        names = {
+            number: order.name
+            for shop in self.shopify.shops.values()
+            for order in shop.orders.values()
+            for fulfilment in order.fulfilments
+            for number in fulfilment.numbers
+        }
+        return [
+            views.parcel(one, names.get(one.awb or ""))
+            for one in self.velocity.parcels
+            if order_id in (None, one.order_id)
+        ]
 
     def parcel(self, awb: str) -> ParcelView:
         journey.settle(self.velocity)

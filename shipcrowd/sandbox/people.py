@@ -29,7 +29,15 @@ class Good:
 
 BUYERS = (
     Buyer(
-        "Asha", "Rao", "+919845000101", "14, 3rd Main", "Jayanagar 4th Block", "Bengaluru", "Karnataka", "KA", "560011"
+        "Kavya",
+        "Hegde",
+        "+919845000101",
+        "14, 3rd Main",
+        "Jayanagar 4th Block",
+        "Bengaluru",
+        "Karnataka",
+        "KA",
+        "560011",
     ),
     Buyer(
         "Imran", "Sheikh", "09820000102", "Flat 7, Sea Breeze", "Carter Road", "Mumbai", "Maharashtra", "MH", "400050"

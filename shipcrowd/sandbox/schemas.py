@@ -162,6 +162,7 @@ class Knobs(Frozen):
     enforce_budget: bool | None = None
     missing_warehouse_status: Literal[400, 404] | None = None
     webhook_shape: WebhookShape | None = None
+    label_missing: float | None = Field(default=None, ge=0, le=1)
 
 
 class WebhookTarget(Frozen):
@@ -249,6 +250,8 @@ class ParcelView(Frozen):
     to_name: str
     weight_grams: int
     scans: tuple[ScanView, ...]
+    order_name: str | None = None  # the shop's, once the shop was told of the parcel
+    moves: tuple[Literal["advance", "deliver", "fail", "rto"], ...] = ()  # what can happen to it now
 
 
 class LetterView(Frozen):

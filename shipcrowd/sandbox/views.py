@@ -19,6 +19,7 @@ from shipcrowd.sandbox.schemas import (
 from shipcrowd.sandbox.shopify.goods import gid
 from shipcrowd.sandbox.shopify.orders import Fulfilment, FulfilmentOrder, Order
 from shipcrowd.sandbox.shopify.state import Shop
+from shipcrowd.sandbox.velocity import journey
 from shipcrowd.sandbox.velocity.state import Parcel
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def stock(it: Shop) -> list[StockView]:
     ]
 
 
-def parcel(it: Parcel) -> ParcelView:
+def parcel(it: Parcel, order_name: str | None = None) -> ParcelView:
     return ParcelView(
         awb=it.awb,
         order_id=it.order_id,
@@ -103,6 +104,8 @@ def parcel(it: Parcel) -> ParcelView:
         to_pincode=it.to_pincode,
         to_name=it.to_name,
         weight_grams=int(it.weight_kg * 1000),
+        order_name=order_name,
+        moves=journey.moves(it),
         scans=tuple(
             ScanView(at=one.at, status=one.status, location=one.location, remark=one.remark) for one in it.scans
         ),

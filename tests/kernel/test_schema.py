@@ -1,10 +1,13 @@
 """The schema's foundations: migrating again or from two machines at once changes nothing, and roles stay powerless."""
 
 import asyncio
+import traceback
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shipcrowd import migrations
 from shipcrowd.kernel import db, postgres, schema, tenancy
@@ -116,3 +119,44 @@ async def test_the_app_role_may_not_become_the_owner(database_urls, server):
         for role in ("postgres", "pg_read_all_data", "pg_execute_server_program"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await wire.execute(f"SET ROLE {role}")
+
+
+@pytest.fixture
+async def plain_owner(server):
+    """The URL of a fresh database whose owner may not make roles, as most hosts give one."""
+    name = f"shipcrowd_owner_{new_id().hex[-12:]}"
+    await postgres.create_database(server, name)
+    connection = await db.open_connection(server)
+    try:
+        await connection.execute(f"CREATE ROLE {name} LOGIN")
+        await connection.execute(f'ALTER DATABASE "{name}" OWNER TO {name}')
+        yield postgres.database_url(server, name, role=name)
+        await postgres.drop_database(server, name)
+        await connection.execute(f"DROP ROLE {name}")
+    finally:
+        await connection.close()
+
+
+async def test_an_owner_who_may_not_set_the_password_is_told_so_and_the_password_is_not_shown(
+    plain_owner, database_urls
+):
+    parts = urlsplit(db.plain_url(database_urls[1]))
+    app = parts._replace(netloc=f"{tenancy.APP_ROLE}:sesame-opens@{parts.netloc.rpartition('@')[2]}").geturl()
+    with pytest.raises(migrations.MayNotMakeRoles) as refused:
+        await migrations.upgrade(plain_owner, app)
+    assert "leave the password out of SHIPCROWD_APP_DATABASE_URL" in str(refused.value)
+    assert "sesame" not in "".join(traceback.format_exception(refused.value))
+    connection = await db.open_connection(plain_owner)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    finally:
+        await connection.close()
+
+
+async def test_a_database_error_in_words_shows_no_statement_and_no_values(database_urls):
+    with pytest.raises(DBAPIError) as wrong:
+        async with tenancy.unowned() as session:
+            await session.execute(text("SELECT 1 FROM nowhere WHERE name = 'Asha'"))
+    assert (db.sqlstate(wrong.value), db.words(wrong.value)) == (db.NO_SUCH_TABLE, 'relation "nowhere" does not exist')
+    assert db.words(ValueError("two\nlines")) == "two"
+    assert db.sqlstate(ValueError("no server's")) is None

@@ -1,12 +1,14 @@
 """Commands as an operator types them: what they did wrong is one line, and nothing happened."""
 
+import asyncio
 import json
 
 import pytest
 
 from shipcrowd import wiring
 from shipcrowd.couriers import vendors
-from shipcrowd.kernel import tenancy
+from shipcrowd.kernel import db, postgres, tenancy
+from shipcrowd.kernel.ids import new_id
 from shipcrowd.sandbox.desk import Credentials
 from shipcrowd.shipping import connecting
 
@@ -75,3 +77,38 @@ def test_the_operator_connects_the_platforms_courier_account(theatre, real_couri
     (now,) = standings()
     assert (now.connection.name, now.level, now.has_webhook_secret) == ("Shared Velocity", "ok", True)
     assert vendor.velocity_password not in done.stdout + done.stderr
+
+
+def test_the_doctor_says_once_that_there_is_no_schema(theatre, server, monkeypatch):
+    name = "shipcrowd_bare_for_the_doctor"
+    asyncio.run(postgres.create_database(server, name))
+    try:
+        monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", postgres.database_url(server, name, role=tenancy.APP_ROLE))
+        done = theatre.run("doctor")
+    finally:
+        asyncio.run(postgres.drop_database(server, name))
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("✗")] == [
+        "✗ database: no schema yet: run `shipcrowd migrate`"
+    ]
+
+
+async def _as_superuser(server, statement):
+    connection = await db.open_connection(server)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def test_a_password_the_owner_may_not_set_is_one_line_that_does_not_show_it(theatre, server, monkeypatch):
+    name = f"shipcrowd_plain_{new_id().hex[-12:]}"
+    asyncio.run(_as_superuser(server, f"CREATE ROLE {name} LOGIN"))
+    monkeypatch.setenv("SHIPCROWD_OWNER_DATABASE_URL", postgres.database_url(theatre.app_url, "postgres", role=name))
+    monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", theatre.app_url.replace(":@", ":sesame-opens@", 1))
+    done = theatre.run("migrate")
+    asyncio.run(_as_superuser(server, f"DROP ROLE {name}"))
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(said) == 1 and "leave the password out" in said[0], done.stderr
+    assert "sesame" not in done.stdout + done.stderr

@@ -198,3 +198,4 @@ def test_the_doctor_finds_everything_well_and_says_when_not(theatre: Theatre, mo
     unsafe = theatre.run("doctor")
     assert unsafe.returncode == 1
     assert "✗ role" in unsafe.stdout
+    assert "SELECT" not in unsafe.stdout + unsafe.stderr and "Traceback" not in unsafe.stderr

@@ -1,14 +1,20 @@
 """The courier's endpoints, each with its own envelope, as its documents show them."""
 
+import asyncio
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+import httpx2
 import pytest
 import time_machine
+import zxingcpp
 from pypdf import PdfReader
+from pypdfium2 import PdfDocument
 
 from shipcrowd.sandbox.desk import NotPossible
 from shipcrowd.sandbox.schemas import Knobs, NewScan
+from shipcrowd.sandbox.velocity.labels import FONTS, bars
 from shipcrowd.sandbox.velocity.lanes import zone
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -195,6 +201,32 @@ async def test_the_label_is_a_one_page_pdf_with_the_number_on_it(velocity, forwa
         clock.shift(timedelta(days=8))
         assert (await http.get(booked["label_url"])).status_code == 403
     assert (await http.get("https://velocity-shazam-prod.s3.ap-south-1.amazonaws.com/nothing")).status_code == 404
+
+
+@pytest.mark.skipif(not FONTS.is_dir(), reason="the fonts are not in place: run `python tools/assets.py`")
+async def test_the_label_shows_the_address_in_its_own_script_and_a_barcode_that_scans(velocity, forward, http):
+    hindi = {"billing_customer_name": "रमा", "billing_last_name": "वर्मा", "billing_address": "मकान 14, गांधी नगर"}
+    booked = await velocity.book(forward, **hindi)
+    label = (await http.get(booked["label_url"])).content
+    with closing(PdfDocument(label)) as drawn:
+        said = drawn[0].get_textpage().get_text_bounded()
+        bitmap = drawn[0].render(scale=203 / 72, grayscale=True)
+        flat = bytes(bitmap.buffer)
+        rows = b"".join(flat[y * bitmap.stride : y * bitmap.stride + bitmap.width] for y in range(bitmap.height))
+    (code,) = zxingcpp.read_barcodes(memoryview(rows).cast("B", (bitmap.height, bitmap.width)))
+    assert (code.text, code.format) == (booked["awb_code"], zxingcpp.BarcodeFormat.Code39)
+    assert "रमा" in said and "मकान 14" in said and "9845000101" in said and "?" not in said
+
+
+async def test_some_bookings_come_back_without_a_label(velocity, forward, desk):
+    desk.set_knobs(Knobs(label_missing=1.0))
+    booked = await velocity.book(forward)
+    assert (booked["awb_generated"], booked["label_generated"], booked["label_url"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize("prefix", ["3481", "77", "SF", "VEHF", "R"])
+def test_every_sign_of_an_awb_has_bars(prefix):
+    assert sum(bars(f"{prefix}0123456789VEL")) == 16 * (len(prefix) + 15) - 1
 
 
 async def test_an_address_is_corrected_before_pickup_only(velocity, forward, desk):
@@ -418,3 +450,31 @@ async def test_the_budget_is_kept_when_asked_for(velocity, desk):
 
 async def test_an_unknown_endpoint_is_404(velocity):
     assert (await velocity.post("settlement-status", {})).status_code == 404
+
+
+async def test_the_desk_knows_whose_order_a_parcel_is_and_what_can_happen_to_it(velocity, forward, desk):
+    placed = desk.place_order("asha-crafts.myshopify.com")
+    awb = (await velocity.book(forward))["awb_code"]
+    (parcel,) = desk.parcels()
+    assert (parcel.order_name, parcel.moves) == (None, ("advance", "deliver", "fail"))
+    desk.fulfil_elsewhere("asha-crafts.myshopify.com", placed.name, awb)
+    desk.scan(awb, NewScan(status="IN TRANSIT"))
+    (parcel,) = desk.parcels()
+    assert (parcel.order_name, parcel.moves) == (placed.name, ("advance", "deliver", "fail", "rto"))
+    desk.deliver(awb)
+    assert desk.parcel(awb).moves == ()
+
+
+async def test_a_cancellation_is_carried_out_without_anybody_asking_again(served, velocity, forward):
+    url, desk = served
+    desk.set_knobs(Knobs(cancel_seconds=0.1))
+    async with httpx2.AsyncClient(timeout=5, trust_env=False) as http:
+        courier = type(velocity)(http, base=f"{url}/shazam.velocity.in/custom/api/v1")
+        await courier.sign_in(desk.credentials.velocity_username, desk.credentials.velocity_password)
+        awb = (await courier.book(forward))["awb_code"]
+        await courier.post("cancel-order", {"awbs": [awb]})
+        parcel = desk.velocity.by_awb[awb]
+        assert parcel.status == "CANCELLATION REQUESTED"
+        async with asyncio.timeout(10):
+            while parcel.status != "CANCELLED":
+                await asyncio.sleep(0.05)

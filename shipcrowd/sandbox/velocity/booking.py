@@ -281,7 +281,8 @@ def assign(world: Velocity, parcel: Parcel, carrier_id: str | None) -> None:
     parcel.awb = world.number("R#########VEL" if parcel.flow == "return" else carrier.awb)
     parcel.booked_at = clock.now()
     parcel.charges = lanes.charges(carrier, parcel.from_pincode, parcel.to_pincode, parcel.applied_kg, parcel.cod)
-    if parcel.flow == "forward" and parcel.body.get("print_label"):
+    missing = world.knobs.label_missing > 0 and world.random.random() < world.knobs.label_missing
+    if parcel.flow == "forward" and parcel.body.get("print_label") and not missing:
         parcel.label_key = world.code("", 28).lower()
     world.by_awb[parcel.awb] = parcel
     hooks.created(world, parcel)

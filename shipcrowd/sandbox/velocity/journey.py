@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.velocity import hooks
@@ -92,9 +93,35 @@ def fail(world: Velocity, parcel: Parcel, reason: str) -> None:
 
 def send_back(world: Velocity, parcel: Parcel) -> None:
     """Start its way back to the seller; raises CannotMove unless it is under way."""
-    if parcel.flow == "return" or parcel.status in BEFORE_PICKUP | ENDED or parcel.status.startswith("RTO"):
+    if not _can_turn_back(parcel):
         raise CannotMove(f"{parcel.awb} is {parcel.status} and cannot be returned to its origin")
     scan(world, parcel, "RTO INITIATED", remark="Return to origin")
+
+
+Move = Literal["advance", "deliver", "fail", "rto"]
+
+
+def moves(parcel: Parcel) -> tuple[Move, ...]:
+    """What can happen to it from here."""
+    goal = "RETURN DELIVERED" if parcel.flow == "return" else "DELIVERED"
+    possible: tuple[tuple[Move, bool], ...] = (
+        ("advance", parcel.awb is not None and parcel.status in NEXT),
+        ("deliver", _lies_ahead(parcel, goal)),
+        ("fail", parcel.status == "OUT FOR DELIVERY" or _lies_ahead(parcel, "OUT FOR DELIVERY")),
+        ("rto", _can_turn_back(parcel)),
+    )
+    return tuple(move for move, can in possible if can)
+
+
+def _lies_ahead(parcel: Parcel, status: str) -> bool:
+    step = NEXT.get(parcel.status)
+    while step and step != status:
+        step = NEXT.get(step)
+    return step is not None
+
+
+def _can_turn_back(parcel: Parcel) -> bool:
+    return not (parcel.flow == "return" or parcel.status in BEFORE_PICKUP | ENDED or parcel.status.startswith("RTO"))
 
 
 def ask_to_cancel(world: Velocity, parcels: Sequence[Parcel]) -> None:

@@ -107,6 +107,7 @@ class VelocityKnobs:
     missing_warehouse_status: Literal[400, 404] = 404
     webhook_shape: WebhookShape = WebhookShape.typed
     label_link_seconds: int = 7 * 24 * 3600
+    label_missing: float = 0.0  # share of bookings that come back with label_generated 0 and no link
 
 
 @dataclass
