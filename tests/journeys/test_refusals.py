@@ -46,7 +46,7 @@ async def test_an_incomplete_address_is_named_and_nothing_is_asked_of_the_courie
     before = await seller.seen()
     problem = await seller.refused("POST", "/quotes", {"order_id": placed["id"]}, status=422)
     assert problem["code"] == "not_bookable"
-    assert field in problem["problems"]
+    assert field in {each["field"] for each in problem["errors"]}
     await seller.nothing_happened(before)
 
 
