@@ -89,7 +89,7 @@ async def test_without_enough_money_nothing_is_booked_and_the_sum_lacking_is_nam
     assert problem["code"] == "insufficient_balance"
     assert (problem["needed_paise"], problem["available_paise"]) == (option["price_paise"], 20_00)
     await poor.nothing_happened(before)
-    await poor.post("/wallet/fund", {"amount_paise": 500_00, "reference": "recharge"})
+    await poor.post("/wallet/fund", {"amount_paise": 500_00, "note": "recharge"})
     shipment = await poor.post("/shipments", want)
     await poor.settle()
     assert (await poor.shipment(shipment["id"]))["state"] == "pickup_pending"
