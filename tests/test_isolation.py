@@ -73,7 +73,7 @@ WORDS = {
     "password": "blue-kettle-on-the-roof", "present": "wrong-kettle-on-the-roof", "company_name": "A company",
     "legal_name": "A Company Private Limited",
     "email": "someone.new@third.example", "gstin": "29AABCU9603R1ZJ", "pan": "AABCU9603R", "hsn": "7323",
-    "supplier_state": "KA",
+    "supplier_state": "KA", "buyer_gstin": "29AABCU9603R1ZJ",
 }  # fmt: skip
 """Words that fit, for fields no schema can describe."""
 

@@ -20,6 +20,7 @@ from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import app_settings, lost, on_trial, opened
 from shipcrowd.channels.schemas import StoreSettings, StoreSettingsChange
+from shipcrowd.connections import forms
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Kind, Status
 from shipcrowd.kernel import audit, clock, inbox, outbound
@@ -140,14 +141,9 @@ def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
     try:
         return vendor.credentials.model_validate({name: text.strip() for name, text in given.items() if text})
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        problems = error.errors(include_input=False, include_url=False)
     # Outside the handler, so that the error, which repeats the secrets, is not carried along.
-    first = problems[0]
-    field = ".".join(["credentials", *map(str, first["loc"])])
-    raise Invalid(
-        "; ".join(f"{'.'.join(map(str, each['loc'])) or 'credentials'}: {each['msg']}" for each in problems),
-        field=field,
-    )
+    raise forms.not_fitting(problems)
 
 
 def _may_be_pasted(field: FieldInfo) -> bool:

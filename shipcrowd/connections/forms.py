@@ -4,12 +4,13 @@ A field marked `json_schema_extra={"form": False}` is ours alone (a session toke
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from shipcrowd.kernel.errors import Invalid
+from shipcrowd.kernel.validation import Fault, faults
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -52,18 +53,17 @@ def read(model: type[M], given: Mapping[str, str | None], *, kept: M | None = No
     try:
         return model.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        problems = error.errors(include_input=False, include_url=False)
     # Outside the handler, so that the error, which repeats the secrets, is not carried along.
-    said = {".".join(["credentials", *map(str, each["loc"])]): _words(each["type"], each["msg"]) for each in problems}
-    raise Invalid(
-        "; ".join(f"{field.removeprefix('credentials.')}: {words}" for field, words in said.items()),
-        field=next(iter(said)),
-        errors=[{"field": field, "message": words} for field, words in said.items()],
-    )
+    raise not_fitting(problems)
 
 
-def _words(kind: str, said: str) -> str:
-    return "this is needed" if kind in ("missing", "string_too_short") else said.removeprefix("Value error, ")
+def not_fitting(problems: Sequence[Mapping[str, Any]]) -> Invalid:
+    """The error for what a credentials model found wrong, as `ValidationError.errors()` tells it."""
+    named = faults(problems)
+    detail = "; ".join(f"{each['field'] or 'credentials'}: {each['message']}" for each in named)
+    errors = [Fault(field=f"credentials.{each['field']}".rstrip("."), message=each["message"]) for each in named]
+    return Invalid(detail, field=errors[0]["field"], errors=errors)
 
 
 def _asked_for(field: FieldInfo) -> bool:

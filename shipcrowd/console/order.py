@@ -20,7 +20,7 @@ from shipcrowd.orders import service
 from shipcrowd.orders.models import Order, OrderState
 from shipcrowd.orders.schemas import OrderEdit
 from shipcrowd.pincodes import service as pincodes
-from shipcrowd.pincodes.address import Address
+from shipcrowd.pincodes.address import Address, AddressIn
 from shipcrowd.pincodes.states import BY_CODE
 from shipcrowd.shipping import booking, jobs, preferences, quoting
 from shipcrowd.shipping import queries as shipments
@@ -115,7 +115,7 @@ async def fix_address(request: Request, who: Writes, order_id: UUID) -> Response
         found = await orders.whole(session, order_id)
         before = found.buyer.ship_to or Address()
         # What has no field on the form stays: the company's name; an address abroad is replaced by one in India.
-        address = Address(**given, company=before.company)
+        address = AddressIn(**given, company=before.company)
         if gaps := address.gaps():
             raise forms.wrong(gaps)
         await service.edit(session, order_id, OrderEdit(ship_to=address), actor=who.actor)

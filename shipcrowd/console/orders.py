@@ -15,6 +15,7 @@ from shipcrowd.console import forms, queries, web
 from shipcrowd.documents.papers import Layout
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
+from shipcrowd.kernel import validation
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders import pii, service
@@ -59,7 +60,7 @@ def _filter(request: Request) -> tuple[OrderFilter, dict[str, Any], web.Problem 
     try:
         return OrderFilter.model_validate(query), query, None
     except ValidationError as error:
-        wrong = {str(each["loc"][0]): each["msg"] for each in error.errors()}
+        wrong = {str(each["loc"][0]): validation.words(each) for each in error.errors()}
         detail = f"Look at: {', '.join(forms.name(name) for name in wrong)}. All orders are shown."
         return OrderFilter(), query, web.Problem(422, "This filter could not be read.", detail, wrong)
 

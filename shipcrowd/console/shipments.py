@@ -17,6 +17,7 @@ from shipcrowd.couriers.contract import Progress
 from shipcrowd.documents.papers import Layout
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
+from shipcrowd.kernel import validation
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.locations import service as locations
@@ -63,7 +64,7 @@ def _filter(request: Request) -> tuple[ShipmentFilter, dict[str, Any], web.Probl
         values = {name: value for name, value in query.items() if name != "group"}
         return ShipmentFilter.model_validate(values | {"state": list(states)}), query, None
     except ValidationError as error:
-        wrong = {str(each["loc"][0]): each["msg"] for each in error.errors()}
+        wrong = {str(each["loc"][0]): validation.words(each) for each in error.errors()}
         detail = f"Look at: {', '.join(forms.name(name) for name in wrong)}. All shipments are shown."
         return ShipmentFilter(), query, web.Problem(422, "This filter could not be read.", detail, wrong)
 

@@ -116,7 +116,7 @@ async def open_shop(day: Day, url: str) -> None:
     }  # fmt: skip
     await seller.post("/places", place)
     await seller.put("/shipping/preferences", {"box": {"length_mm": 280, "breadth_mm": 110, "height_mm": 110}})
-    await seller.post("/wallet/fund", {"amount_paise": 25_000_00, "reference": "demo-opening"})
+    await seller.post("/wallet/fund", {"amount_paise": 25_000_00, "note": "demo-opening"})
     consent = await seller.redirected("/integrations/shopify/install", shop=SHOP)
     callback = await day.desk.approve(consent)
     if (status := await seller.open(callback)) >= 400:

@@ -8,7 +8,8 @@ docstring the `title`, and the base class the HTTP status.
 """
 
 import re
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 
 class ShipcrowdError(Exception):
@@ -22,6 +23,13 @@ class ShipcrowdError(Exception):
         self.detail = detail
         self.field = field
         self.extra = extra
+
+    @classmethod
+    def naming(cls, wrong: Mapping[str, str], **extra: Any) -> Self:
+        """The error of these inputs: field → what is wrong with it."""
+        errors = [{"field": field, "message": words} for field, words in wrong.items()]
+        detail = "; ".join(dict.fromkeys(wrong.values()))
+        return cls(detail, field=next(iter(wrong), None), errors=errors, **extra)
 
     @classmethod
     def code(cls) -> str:

@@ -1,17 +1,19 @@
 """Errors on the wire: RFC 9457 problem documents, all of one shape, each with a stable `code`."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from shipcrowd.kernel.errors import ShipcrowdError
+from shipcrowd.kernel.errors import BadRequest, Invalid, ShipcrowdError
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
+from shipcrowd.kernel.validation import Fault, request_faults
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +33,8 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = ""
-    field: str = ""
-    errors: list[WrongField] = []
+    field: str = Field(default="", description="The input at fault, when it is one")
+    errors: list[WrongField] = Field(default=[], description="Every input at fault; always there when input is invalid")
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -58,9 +60,17 @@ def of_error(error: ShipcrowdError) -> JSONResponse:
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 429 and "retry_after" in error.extra:
         headers["retry-after"] = str(error.extra["retry_after"])
-    return problem(
-        error.status, error.code(), error.title(), error.detail, headers=headers, field=error.field, **error.extra
-    )
+    named: Sequence[Fault] = error.extra.get("errors") or ()
+    if not named and error.field:
+        named = [{"field": error.field, "message": error.detail or error.title()}]
+    shape = _at_fault(named) if named or isinstance(error, Invalid) else {}
+    return problem(error.status, error.code(), error.title(), error.detail, headers=headers, **error.extra | shape)
+
+
+def _at_fault(named: Sequence[Fault]) -> dict[str, Any]:
+    """The one shape of wrong input: `errors` names each field, and `field` the only one."""
+    fields = {each["field"] for each in named}
+    return {"field": fields.pop() if len(fields) == 1 else None, "errors": list(named)}
 
 
 def of_outside(error: OutsideFailure) -> JSONResponse:
@@ -78,21 +88,22 @@ def of_outside(error: OutsideFailure) -> JSONResponse:
             return problem(502, "outside_malformed", "The other side answered something unreadable.", str(error))
 
 
-SOURCES = (("body",), ("query",), ("path",), ("header",), ("cookie",))
-"""Where a wrong value may have stood, as FastAPI begins its location with."""
-
-
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> JSONResponse:
     """Which fields are wrong and why; the values themselves are not repeated, for they may be secrets."""
-    fields = [
-        {
-            "field": ".".join(str(part) for part in error["loc"][error["loc"][:1] in SOURCES :]),
-            "message": error["msg"],
-        }
-        for error in errors
-    ]
-    detail = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:5])
-    return problem(422, "invalid", "The input is not valid.", detail, errors=fields)
+    for error in errors:
+        if error["type"] == "json_invalid":
+            return of_error(BadRequest(f"the body is not valid JSON from character {error['loc'][-1] + 1} on"))
+    named = request_faults(errors)
+    detail = "; ".join(f"{each['field']}: {each['message']}" for each in named[:5])
+    return of_error(Invalid(detail, errors=named))
+
+
+HTTP: Mapping[int, tuple[str, str]] = {
+    400: (BadRequest.code(), BadRequest.title()),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address is there, but not for this method."),
+}
+"""What the framework refuses by itself: status → our code and title."""
 
 
 def describe(app: FastAPI) -> None:
@@ -127,8 +138,9 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-        return problem(error.status_code, code, str(error.detail), headers=error.headers)
+        code, title = HTTP.get(error.status_code, ("http_error", HTTPStatus(error.status_code).phrase))
+        detail = "" if error.status_code in (404, 405) else str(error.detail)
+        return problem(error.status_code, code, title, detail, headers=error.headers)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("request failed", path=request.url.path, exc_info=error)

@@ -102,7 +102,7 @@ async def storable_text(request: Request) -> None:
 
 def _no_text(field: str) -> Invalid:
     message = "it holds a NUL or half a character, which is no text"
-    return Invalid(f"{field}: {message}", errors=[{"field": field, "message": message}])
+    return Invalid.naming({field: message})
 
 
 def _storable(value: object) -> bool:

@@ -16,6 +16,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Input(BaseModel):
+    """What a client sends: unknown fields are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 def _one_line(text: str) -> str:
     """Single spaces, no line breaks nor control characters: couriers and labels have one line for each."""
     return re.sub(r"[\s\x00-\x1f\x7f]+", " ", text).strip()
@@ -32,7 +38,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValid
 Code = Annotated[str, StringConstraints(max_length=20), AfterValidator(_one_line)]
 
 
-class NewPlace(Frozen):
+class NewPlace(Input):
     """A place to be added. `name` is what the seller calls it, `contact` who answers there.
 
     Without a `state` it is the pincode's.
@@ -52,7 +58,7 @@ class NewPlace(Frozen):
     gstin: Code | None = None
 
 
-class PlaceChange(Frozen):
+class PlaceChange(Input):
     """What is to be changed of a place; a field that is not given stays as it is."""
 
     name: Name = ""
@@ -69,10 +75,10 @@ class PlaceChange(Frozen):
     gstin: Code | None = None
 
 
-class SetDefault(Frozen):
+class SetDefault(Input):
     """`{"return": true}` makes a place the one for returns."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     pickup: bool = False
     return_: bool = Field(default=False, alias="return")

@@ -1,14 +1,16 @@
 """An order as it enters ShipCrowd, whatever the channel: the one shape every channel's mapping produces."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from shipcrowd.couriers.contract import Payment
 from shipcrowd.kernel.money import Money
-from shipcrowd.pincodes.address import Address
+from shipcrowd.pincodes.address import Address, AddressIn
+from shipcrowd.pincodes.gstin import InvalidGstin, read_gstin
 
 __all__ = [
     "Fulfilment",
@@ -119,9 +121,22 @@ def _sensible(amount: Money) -> Money:
     return amount
 
 
-Paise = Annotated[Money, AfterValidator(_sensible), Field(description="paise, INR")]
+def _plain_default(schema: dict[str, Any]) -> None:
+    """A default is described the way it is sent: as a number of paise."""
+    if isinstance(schema.get("default"), Mapping):
+        schema["default"] = schema["default"]["paise"]
+
+
+Paise = Annotated[Money, AfterValidator(_sensible), Field(description="paise, INR", json_schema_extra=_plain_default)]
 Grams = Annotated[int, Field(ge=1, le=100_000)]
 Millimetres = Annotated[int, Field(ge=1, le=5_000)]
+
+
+def _gstin(typed: str) -> str:
+    try:
+        return read_gstin(typed).number
+    except InvalidGstin as error:
+        raise ValueError(error.detail) from error
 
 
 class ManualLine(Input):
@@ -140,9 +155,9 @@ class ManualOrder(Input):
     number: str | None = Field(default=None, min_length=1, max_length=60)
     reference: str | None = Field(default=None, max_length=120)
     payment: Payment
-    ship_to: Address
-    bill_to: Address | None = None
-    buyer_gstin: str | None = Field(default=None, max_length=15)
+    ship_to: AddressIn
+    bill_to: AddressIn | None = None
+    buyer_gstin: Annotated[str, Field(max_length=30), AfterValidator(_gstin)] | None = None
     lines: tuple[ManualLine, ...] = Field(min_length=1, max_length=200)
     discount_paise: Paise = Money.zero
     shipping_paise: Paise = Money.zero
@@ -159,7 +174,7 @@ class ManualOrder(Input):
 class OrderEdit(Input):
     """Only the fields given are changed."""
 
-    ship_to: Address | None = None
+    ship_to: AddressIn | None = None
     weight_grams: Grams | None = None
     length_mm: Millimetres | None = None
     breadth_mm: Millimetres | None = None

@@ -192,7 +192,7 @@ async def create(session: AsyncSession, new: ManualOrder, *, actor: str, source:
     session.add_all(lines)
     tell(session, order, "placed", "Typed in by hand" if source == "manual" else f"Came in from {source}", actor=actor)
     await session.flush()
-    order.duplicate_of = await _duplicate_of(session, order)
+    order.duplicate_of = await _numbered_alike(session, order) or await _duplicate_of(session, order)
     await events.publish(session, OrdersPlaced(company_id, (order.id,)))
     return order
 
@@ -204,6 +204,17 @@ def _set_address(order: Order, buyer: pii.Buyer) -> None:
     gaps = {"currency": order.gaps["currency"]} if "currency" in order.gaps else {}
     order.gaps = gaps | (ship_to.gaps() if buyer.ship_to else {"ship_to": "the order has no shipping address"})
     pii.seal_into(order, buyer)
+
+
+async def _numbered_alike(session: AsyncSession, order: Order) -> UUID | None:
+    """The newest other order of this number: a store's order, it may be, that was typed in once more. Stores number
+    by themselves, so that two orders may share a number; who looks for one is told."""
+    query = (
+        select(Order.id)
+        .where(Order.number.collate("C") == order.number, Order.id != order.id, Order.state != OrderState.cancelled)
+        .order_by(Order.placed_at.desc())
+    )
+    return (await session.execute(query.limit(1))).scalar_one_or_none()
 
 
 async def _duplicate_of(session: AsyncSession, order: Order) -> UUID | None:

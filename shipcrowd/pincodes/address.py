@@ -45,10 +45,19 @@ class Address(BaseModel):
         if not self.city.strip():
             found["city"] = "the city is missing"
         if not PINCODE.fullmatch(self.pincode):
-            found["pincode"] = "a six-digit pincode is missing"
+            wrong = "the pincode is wrong: it has six digits, and the first is not 0"
+            found["pincode"] = wrong if self.pincode.strip() else "a six-digit pincode is missing"
         if self.mobile is None:
-            found["phone"] = "a ten-digit mobile number is missing; couriers call it before they deliver"
+            wrong = "the phone is wrong: it needs a mobile number of ten digits"
+            lacking = wrong if (self.phone or "").strip() else "a ten-digit mobile number is missing"
+            found["phone"] = f"{lacking}; couriers call it before they deliver"
         return found
+
+
+class AddressIn(Address):
+    """An address a client sends: unknown fields are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def indian_mobile(phone: str | None) -> str | None:

@@ -22,7 +22,7 @@ class Place(BaseModel):
     listed: bool = True
 
 
-class PlaceOut(Place):
+class PincodeOut(Place):
     """A place, with its state spelled out and the number its GSTINs start with."""
 
     state_name: str

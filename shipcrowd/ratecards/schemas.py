@@ -22,7 +22,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class NewCard(Frozen):
+class Input(BaseModel):
+    """What a client sends: unknown fields are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewCard(Input):
     """A card to be made. `service` and `mode` may be `*`: whichever has no card of its own."""
 
     name: str = Field(min_length=1, max_length=120)
@@ -95,14 +101,14 @@ class CreateCard(NewCard):
     company_id: UUID | None = None
 
 
-class RetireCard(Frozen):
+class RetireCard(Input):
     """`on` is the first day the card is no longer in force; without it, today."""
 
     on: date | None = None
     company_id: UUID | None = None
 
 
-class Simulate(Frozen):
+class Simulate(Input):
     """A parcel to price, with nothing booked. `terms` tries terms that are on no card."""
 
     courier: str = Field(min_length=1, max_length=60)

@@ -163,7 +163,7 @@ async def _open(
     actor: str,
 ) -> Shipment:
     if problems := orders.why_not_bookable(order):
-        raise quoting.NotBookable("; ".join(problems.values()), field=next(iter(problems)), problems=problems)
+        raise quoting.NotBookable.naming(problems)
     taken = await orders.allocate(session, order, units)
     company_id, shipment_id = order.company_id, new_id()
     link = secrets.token_urlsafe(18)

@@ -11,7 +11,7 @@ from sqlalchemy import and_, or_, select
 from shipcrowd.couriers.contract import Pod, Scan
 from shipcrowd.kernel import pace, tenancy
 from shipcrowd.kernel.crypto import search_hash
-from shipcrowd.kernel.errors import TooMany
+from shipcrowd.kernel.errors import Conflict, TooMany
 from shipcrowd.shipping import booking, tracking
 from shipcrowd.shipping.models import Shipment, ShipmentRoute, State
 from shipcrowd.shipping.tracking import Via
@@ -19,6 +19,10 @@ from shipcrowd.shipping.tracking import Via
 
 class TooManyLookups(TooMany):
     """Too many lookups from here; wait a minute."""
+
+
+class SharedAwb(Conflict):
+    """Parcels of more than one courier have this number."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ async def by_awb(courier: str, awbs: Sequence[str], references: Sequence[str] = 
 
 async def looked_up(awb: str, couriers: Sequence[str], *, address: str) -> Whose | None:
     """The parcel of this AWB at one of these couriers, for a stranger at `address`. AWBs can be guessed, so this is
-    slow on purpose: twenty in a row, then one every three seconds. Raises TooManyLookups."""
+    slow on purpose: twenty in a row, then one every three seconds. Raises TooManyLookups, SharedAwb."""
     # An address is personal data, so only its hash is kept.
     key = f"track:{search_hash(address, 'track.address').hex()}"
     async with tenancy.unowned() as session:
@@ -53,8 +57,10 @@ async def looked_up(awb: str, couriers: Sequence[str], *, address: str) -> Whose
         query = select(ShipmentRoute).where(
             ShipmentRoute.kind.in_([f"awb:{courier}" for courier in couriers]), ShipmentRoute.key == awb
         )
-        route = (await session.execute(query.limit(1))).scalar_one_or_none()
-        return Whose(route.company_id, route.shipment_id) if route else None
+        found = (await session.execute(query.limit(2))).scalars().all()
+    if len(found) > 1:  # a guess would show somebody else's parcel
+        raise SharedAwb("name the courier, or open the link you were sent", field="courier")
+    return Whose(found[0].company_id, found[0].shipment_id) if found else None
 
 
 async def by_link(link: str) -> Whose | None:

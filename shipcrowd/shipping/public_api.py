@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from shipcrowd.couriers import vendors
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.errors import NotFound
@@ -25,13 +26,22 @@ async def track_by_link(link: str) -> TrackOut:
 
 @router.get("/track")
 async def track_by_awb(
-    request: Request, courier: Annotated[str, Query(max_length=40)], awb: Annotated[str, Query(max_length=40)]
+    request: Request,
+    awb: Annotated[str, Query(max_length=40)],
+    courier: Annotated[str | None, Query(max_length=40, description="Needed only where two couriers share it")] = None,
 ) -> TrackOut:
-    """A parcel by courier and AWB: one lookup every few seconds, and nothing personal in the answer."""
-    whose = await news.looked_up(awb, [courier], address=request.client.host if request.client else "unknown")
+    """A parcel by its AWB: one lookup every few seconds, and nothing personal in the answer. `courier` is one of ours
+    by its slug, or the carrier as the buyer knows it."""
+    named = (courier or "").strip().casefold()
+    known = [vendor.slug for vendor in vendors.vendors()]
+    address = request.client.host if request.client else "unknown"
+    whose = await news.looked_up(awb, [named] if named in known else known, address=address)
     if whose is None:
         raise NotFound
-    return await track_out(whose.company_id, whose.shipment_id)
+    found = await track_out(whose.company_id, whose.shipment_id)
+    if named and named not in known and named != found.carrier.casefold():
+        raise NotFound
+    return found
 
 
 async def track_out(company_id: UUID, shipment_id: UUID) -> TrackOut:

@@ -153,8 +153,7 @@ def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
 async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None, package: Package) -> Ask:
     """Raises NotBookable, NotMeasured, NoPickupPlace."""
     if problems := orders.why_not_bookable(order):
-        field, words = next(iter(problems.items()))
-        raise NotBookable("; ".join(problems.values()), field=field, problems=problems, reason=words)
+        raise NotBookable.naming(problems)
     place = await places.pickup(session, place_id)
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")

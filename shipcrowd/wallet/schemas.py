@@ -15,6 +15,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Input(BaseModel):
+    """What a client sends: unknown fields are refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class WalletBalance(Frozen):
     """`available` can be spent now; `held` is set aside for bookings that are under way."""
 
@@ -61,7 +67,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
-class FundWallet(Frozen):
+class FundWallet(Input):
     """A credit by hand, up to ₹10,00,000."""
 
     amount_paise: int = Field(strict=True, gt=0, le=10_00_000_00)

@@ -161,7 +161,7 @@ async def test_another_line_is_added_without_scripts_and_nothing_typed_is_lost(s
 
 async def test_an_incomplete_address_is_shown_and_fixed_in_place(signed_in, day):
     order_id = day.orders["#KH2478"]
-    assert "ten-digit mobile number is missing" in words(await signed_in.get(f"/orders/{order_id}"))
+    assert "mobile number of ten digits" in words(await signed_in.get(f"/orders/{order_id}"))
     fixed = {"name": "Fatima Sheikh", "phone": "9845000002", "line1": "Road 12", "pincode": "500034"}
     page = await signed_in.post(f"/orders/{order_id}/address", **fixed)
     assert "The address is complete" in words(page) and "Compare prices" in words(page)

@@ -114,7 +114,7 @@ async def test_every_post_that_makes_something_can_be_repeated(world: World, sel
     assert made[0]["id"] == made[1]["id"]
     runs = [await seller.post("/shipments/bulk", {"order_ids": [made[0]["id"]]}, key="bulk-1") for _ in range(2)]
     assert runs[0]["id"] == runs[1]["id"]
-    funded = {"amount_paise": 100_00, "reference": "recharge"}
+    funded = {"amount_paise": 100_00, "note": "recharge"}
     before, _ = await seller.money()
     for _ in range(2):
         await seller.post("/wallet/fund", funded, key="fund-1")
@@ -128,7 +128,7 @@ async def test_every_post_that_makes_something_can_be_repeated(world: World, sel
 
 async def test_a_key_of_one_company_is_not_anothers(world: World, seller: Seller):
     other = await world.seller("Nila Ceramics")
-    funded = {"amount_paise": 100_00, "reference": "recharge"}
+    funded = {"amount_paise": 100_00, "note": "recharge"}
     for one in (seller, other):
         await one.post("/wallet/fund", funded, key="fund-1")
         assert await one.money() == (5100_00, 0)

@@ -46,7 +46,7 @@ async def test_an_incomplete_address_is_named_and_nothing_is_asked_of_the_courie
     before = await seller.seen()
     problem = await seller.refused("POST", "/quotes", {"order_id": placed["id"]}, status=422)
     assert problem["code"] == "not_bookable"
-    assert field in problem["problems"]
+    assert field in {each["field"] for each in problem["errors"]}
     await seller.nothing_happened(before)
 
 
@@ -89,7 +89,7 @@ async def test_without_enough_money_nothing_is_booked_and_the_sum_lacking_is_nam
     assert problem["code"] == "insufficient_balance"
     assert (problem["needed_paise"], problem["available_paise"]) == (option["price_paise"], 20_00)
     await poor.nothing_happened(before)
-    await poor.post("/wallet/fund", {"amount_paise": 500_00, "reference": "recharge"})
+    await poor.post("/wallet/fund", {"amount_paise": 500_00, "note": "recharge"})
     shipment = await poor.post("/shipments", want)
     await poor.settle()
     assert (await poor.shipment(shipment["id"]))["state"] == "pickup_pending"

@@ -2,7 +2,10 @@
 
 import pytest
 
+from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel.ids import new_id
 from shipcrowd.sandbox.schemas import NewScan
+from shipcrowd.shipping.models import ShipmentRoute
 from tests.journeys.world import Seller, World, an_order, personal
 
 REMARK = "Spoke to Meenakshi Sundaram on 9840012345, wants it at 27, Kutchery Road, opposite the tank"
@@ -48,6 +51,33 @@ async def test_a_lookup_by_awb_shows_the_way_and_no_person(world: World, under_w
         assert told.status_code == 200
         assert told.json()["awb"] == under_way["awb"]
         assert personal(told.text) == []
+
+
+@pytest.mark.parametrize(("courier", "status"), [(None, 200), ("", 200), ("the buyer's", 200), ("nobody", 404)])
+async def test_a_lookup_needs_no_slug_of_ours(world: World, under_way, courier: str | None, status: int):
+    """Who bought something knows the carrier by the name on the message, if at all."""
+    async with world.visitor() as stranger:
+        query = {"awb": under_way["awb"]}
+        if courier is not None:
+            query["courier"] = under_way["carrier"].upper() if courier == "the buyer's" else courier
+        told = await stranger.get("/api/v1/public/track", params=query)
+        assert told.status_code == status
+        assert (under_way["awb"] in told.text) == (status == 200)
+
+
+async def test_a_number_two_couriers_share_shows_nobodys_parcel_until_one_is_named(world: World, under_way):
+    async with tenancy.unowned() as session:
+        session.add(
+            ShipmentRoute(
+                kind="awb:manual", key=under_way["awb"], company_id=new_id(), shipment_id=new_id(), made_at=clock.now()
+            )
+        )
+    async with world.visitor() as stranger:
+        for path in ("/api/v1/public/track", "/track"):
+            told = await stranger.get(path, params={"awb": under_way["awb"]})
+            assert told.status_code == 409 and "Chennai Hub" not in told.text
+        named = await stranger.get("/api/v1/public/track", params={"awb": under_way["awb"], "courier": "velocity"})
+        assert named.status_code == 200
 
 
 @pytest.mark.parametrize("link", ["x", "x" * 24, "..%2Forders", "%00"])

@@ -130,7 +130,7 @@ class Seller:
         self.place_id = (await self.post("/places", place))["id"]
         await self.ask("PUT", "/shipping/preferences", {"box": BOX})
         if rupees:
-            await self.post("/wallet/fund", {"amount_paise": rupees * 100, "reference": "opening"})
+            await self.post("/wallet/fund", {"amount_paise": rupees * 100, "note": "opening"})
 
     async def connect(self) -> None:
         """Sign in at the store, as a browser would."""

@@ -80,8 +80,9 @@ async def test_what_couriers_know_of_a_place_is_shown(desk: Desk, company: UUID)
     [
         ({"line1": ""}, 422, "incomplete_address", "line1"),
         ({"gstin": "29AAPFU0939F1ZX"}, 422, "invalid_gstin", "gstin"),
-        ({"name": "  "}, 422, "invalid", None),
-        ({"kind": "shop"}, 422, "invalid", None),
+        ({"name": "  "}, 422, "invalid", "name"),
+        ({"kind": "shop"}, 422, "invalid", "kind"),
+        ({"zip": "560001"}, 422, "invalid", "zip"),
         ({"name": "Taken"}, 409, "place_name_taken", "name"),
     ],
 )

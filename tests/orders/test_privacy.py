@@ -17,6 +17,7 @@ from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import jobs, pii, privacy, queries, service
 from shipcrowd.orders.models import Order
 from shipcrowd.orders.schemas import OrderEdit, SourceState
+from shipcrowd.pincodes.address import AddressIn
 from shipcrowd.shipping import booking, news
 from shipcrowd.shipping.models import Shipment
 from tests import make
@@ -149,7 +150,9 @@ async def test_a_forgotten_order_is_not_booked_until_an_address_is_typed_and_the
             assert service.why_not_bookable(found.order)["ship_to"] == privacy.GAP
             assert "Asha" not in str([(event.words, event.details) for event in found.events] + found.order.holds)
             await service.release(session, order_id, actor="user:1")
-            await service.edit(session, order_id, OrderEdit(ship_to=address()), actor="user:1")
+            await service.edit(
+                session, order_id, OrderEdit(ship_to=AddressIn(**address().model_dump())), actor="user:1"
+            )
         async with tenancy.acting_for(company) as session:
             assert service.why_not_bookable((await queries.whole(session, order_id)).order) == {}
     with time_machine.travel(BEGAN + 363 * DAY, tick=True):

@@ -13,6 +13,7 @@ from shipcrowd.orders import pii, privacy, queries, service
 from shipcrowd.orders.models import Order, OrderLine
 from shipcrowd.orders.queries import OrderFilter
 from shipcrowd.orders.schemas import Fulfilment, OrderEdit, Payment, SourceState
+from shipcrowd.pincodes.address import AddressIn
 from tests import make
 from tests.make import PLACED, address, incoming, line
 
@@ -193,7 +194,12 @@ async def test_an_address_fixed_here_survives_later_news(company):
     order = incoming(ship_to=address(phone=None))
     done = await take(company, order)
     async with tenancy.acting_for(company) as session:
-        await service.edit(session, done.inserted[0], OrderEdit(ship_to=address(line2="Gate 2")), actor="user:1")
+        await service.edit(
+            session,
+            done.inserted[0],
+            OrderEdit(ship_to=AddressIn(**address(line2="Gate 2").model_dump())),
+            actor="user:1",
+        )
     await take(company, order.model_copy(update={"source_updated_at": PLACED + timedelta(hours=1)}))
     found = await whole(company, done.inserted[0])
     assert found.buyer.ship_to.line2 == "Gate 2"

@@ -98,7 +98,7 @@ class Theatre:
         await http.post("/places", PLACE)
         box = {"length_mm": 280, "breadth_mm": 110, "height_mm": 110}
         await http.put("/shipping/preferences", {"box": box})
-        await http.post("/wallet/fund", {"amount_paise": 25_000_00, "reference": "opening"})
+        await http.post("/wallet/fund", {"amount_paise": 25_000_00, "note": "opening"})
         company_id = UUID((await http.get("/auth/me"))["company_id"])
         for n in range(orders):
             payment = Payment.cod if n % 2 else Payment.prepaid

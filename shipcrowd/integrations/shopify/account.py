@@ -96,7 +96,7 @@ def store_id(typed: str) -> str:
         raise NotAShopifyStore(
             "Type the store's myshopify.com address, such as my-shop.myshopify.com; in Shopify it stands under "
             "Settings → Domains.",
-            field="shop",
+            field="store",
         )
     return shop
 

@@ -45,7 +45,7 @@ def test_anything_else_is_refused_with_the_fix(typed: str):
     with pytest.raises(Invalid) as refusal:
         vendor.store_id(typed)
     assert "myshopify.com" in refusal.value.detail
-    assert refusal.value.field == "shop"
+    assert refusal.value.field == "store"
     assert refusal.value.code() == "not_a_shopify_store"
 
 
