@@ -16,7 +16,7 @@ from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.money import Money
 from shipcrowd.ledger.chart import AccountCode
 from shipcrowd.ledger.models import Account
-from shipcrowd.orders.models import Order, OrderState
+from shipcrowd.orders.models import Order, OrderEvent, OrderState
 from shipcrowd.shipping.models import Quote, Shipment, State
 
 COUNTED = 1000
@@ -119,6 +119,20 @@ async def order_numbers(session: AsyncSession, order_ids: Collection[UUID]) -> M
     """The numbers of many orders, in one query."""
     query = select(Order.id, Order.number).where(Order.id.in_(list(order_ids)))
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+CHANGES_THE_CASE = ("refused", "booking", "address_changed", "package_changed", "released")
+
+
+async def not_booked(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Order → why its last booking failed, for those where nothing was changed or tried since. One statement."""
+    query = (
+        select(OrderEvent.order_id, OrderEvent.kind, OrderEvent.words)
+        .distinct(OrderEvent.order_id)
+        .where(OrderEvent.order_id.in_(list(order_ids)), OrderEvent.kind.in_(CHANGES_THE_CASE))
+        .order_by(OrderEvent.order_id, OrderEvent.at.desc(), OrderEvent.id.desc())
+    )
+    return {row[0]: row[2] for row in await session.execute(query) if row[1] == "refused"}
 
 
 async def shipments_named(session: AsyncSession, wanted: Mapping[str, UUID]) -> Mapping[str, Shipment]:

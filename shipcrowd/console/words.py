@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shipcrowd.couriers.contract import Progress
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.money import Money
+from shipcrowd.ledger.chart import MovementCode
 from shipcrowd.orders.models import OrderState
 from shipcrowd.shipping.models import State
 
@@ -120,6 +121,14 @@ COURIER_ABILITY: Mapping[str, str] = {
     "sends_webhooks": "live tracking",
 }
 
+DELIVERY: Mapping[str, Said] = {
+    "waiting": ("Waiting", "wait"),
+    "handled": ("Taken in", "good"),
+    "ignored": ("Nothing to do", "off"),
+    "failed": ("Could not be read", "bad"),
+}
+"""What became of a webhook."""
+
 REGISTRATION: Mapping[str, Said] = {
     "registered": ("Known", "good"),
     "pending": ("Being told", "wait"),
@@ -146,6 +155,15 @@ CHARGE: Mapping[str, str] = {
     "rto_freight": "Return freight",
     "rto_fuel": "Fuel surcharge on the return",
 }
+
+
+CHARGED: Mapping[MovementCode, str] = {
+    MovementCode.freight: "Freight",
+    MovementCode.fuel: "Fuel surcharge",
+    MovementCode.cod: "COD fee",
+    MovementCode.gst: "GST",
+}
+"""What a booking was charged with, on the wallet's statement."""
 
 
 def order_state(state: str) -> Said:
