@@ -70,6 +70,7 @@ async def orders_page(request: Request, who: Member) -> Response:
         counts = await queries.order_counts(session)
         stores = await connections.list_connections(session, kind=Kind.channel, closed=True)
         rows, following = await orders.page_of(session, wanted, after=after, limit=ROWS)
+        fastest = await queries.days_known(session)
         refused = await queries.not_booked(session, [row.id for row in rows if row.state == OrderState.ready])
     if unreadable is not None and getattr(request.state, "problem", None) is None:
         request.state.problem = unreadable
@@ -80,6 +81,7 @@ async def orders_page(request: Request, who: Member) -> Response:
         shell=shell,
         orders=[(order, pii.buyer_of(order).ship_to) for order in rows],
         refused=refused,
+        fastest=fastest,
         stores={store.id: store for store in stores},
         store_names=[(store.id, store.name) for store in stores],
         counts=counts,

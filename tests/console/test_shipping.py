@@ -344,7 +344,8 @@ async def test_a_pickup_is_asked_for_where_parcels_wait(signed_in, day):
     place = re.search(r'name="place_id" value="([^"]+)"', page)[1]
     today = re.search(r'name="on" value="([^"]+)"', page)[1]
     page = await signed_in.post("/pickups", place_id=place, courier="velocity", on=today)
-    assert "Comes by itself" in words(page)
+    assert "No need to ask" in words(page) and "Comes by itself" in words(page)
+    assert "Ask for a pickup" not in words(page)
     await signed_in.post("/pickups", status=422, place_id=place, courier="velocity", on="2020-01-01")
 
 
