@@ -7,7 +7,7 @@ RUN := $(UV) run --frozen --no-sync
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak assets format migration clean
+.PHONY: help demo test check bench soak dev assets format migration clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,8 @@ bench: assets ## Figures beside their baselines
 soak: assets ## Days of trade with faults, one after another (DAYS=10)
 	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py
 
+dev: assets ## Everything running, with reload of the API, on a company without orders
+	$(RUN) python -m shipcrowd dev
 
 format: $(READY) ## Put the code in order
 	$(RUN) ruff check --fix .

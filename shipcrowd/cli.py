@@ -29,7 +29,11 @@ cli.add_typer(operator, name="operator")
 
 
 @cli.command()
-def serve(host: str | None = None, port: int | None = None) -> None:
+def serve(
+    host: str | None = None,
+    port: int | None = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again when the code changes.")] = False,
+) -> None:
     """Serve the API and the console."""
     import uvicorn
 
@@ -37,6 +41,8 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     uvicorn.run(
         "shipcrowd.app:serving",
         factory=True,
+        reload=reload,
+        reload_dirs=[str(Path(__file__).parent)] if reload else None,
         host=host or config.host,
         port=port or config.port,
         log_config=None,
@@ -71,6 +77,14 @@ def demo(exit: Annotated[bool, typer.Option("--exit", help="End after the day of
     from shipcrowd import demo as story
 
     sys.exit(story.main(keep_serving=not exit))
+
+
+@cli.command()
+def dev() -> None:
+    """Everything running, with reload of the API, on a company whose store has no orders yet."""
+    from shipcrowd import demo as story
+
+    sys.exit(story.main(keep_serving=True, develop=True))
 
 
 @cli.command()

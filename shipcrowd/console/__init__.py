@@ -7,6 +7,8 @@ Not here: rules. A page reads through the modules' queries and acts through thei
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.routing import APIRouter
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from shipcrowd.console import (
@@ -65,8 +67,19 @@ def install(app: FastAPI) -> None:
         if otherwise is not None and not for_people:
             answer = otherwise(request, error)
             return answer if isinstance(answer, Response) else await answer
+        if error.status_code == 405 and request.method in ("GET", "HEAD"):
+            return RedirectResponse(_stands_on(request.url.path), 303)
         titles = {404: "There is no such page.", 405: "This page takes no forms."}
         title = titles.get(error.status_code, "This did not work.")
         return web.error_page(request, web.Problem(error.status_code, title))
 
     app.add_exception_handler(HTTPException, unknown)
+
+
+def _stands_on(path: str) -> str:
+    """The page that the form sent to this address stands on: where a reload after a refusal leads. Pure."""
+    while path := path.rpartition("/")[0]:
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": ""}
+        if any(route.matches(scope)[0] is Match.FULL for route in router.routes):
+            return path
+    return "/"

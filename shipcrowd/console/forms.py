@@ -9,22 +9,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from shipcrowd.kernel import validation
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.money import Money
 
 M = TypeVar("M", bound=BaseModel)
-
-SAID = {
-    "missing": "this is needed",
-    "string_too_short": "this is needed",
-    "string_pattern_mismatch": "this is not of the form expected",
-    "string_too_long": "this is too long",
-    "too_short": "at least one is needed",
-    "greater_than_equal": "this is too small",
-    "less_than_equal": "this is too large",
-    "enum": "choose one of the list",
-    "date_from_datetime_parsing": "write the date as year-month-day",
-}
 
 
 class NotFilledIn(Invalid):
@@ -73,14 +62,7 @@ def read(model: type[M], values: Mapping[str, object]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise wrong(
-            {
-                ".".join(str(part) for part in each["loc"]): SAID.get(
-                    each["type"], each["msg"].removeprefix("Value error, ")
-                )
-                for each in error.errors()
-            }
-        ) from error
+        raise wrong({each["field"]: each["message"] for each in validation.faults(error.errors())}) from error
 
 
 def decimal(form: FormData, field: str, *, times: int) -> int | None:

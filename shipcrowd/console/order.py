@@ -58,6 +58,7 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         known = await pincodes.place(session, found.order.pincode)
         box = (await preferences.of(session)).box
         duplicate = await orders.got(session, found.order.duplicate_of) if found.order.duplicate_of else None
+        actors = await queries.actors(session)
         quote: Quote | None = None
         try:
             quote = await queries.quote_of(session, order_id, UUID(quoted)) if quoted else None
@@ -76,6 +77,7 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         open_units=sum(service.open_units_of(line) for line in found.lines),
         open_units_of=service.open_units_of,
         events=found.events,
+        actors=actors,
         gaps=found.order.gaps,
         problems=service.why_not_bookable(found.order),
         ours=[hold for hold in found.order.holds if hold.startswith(service.OURS)],

@@ -51,9 +51,7 @@ FIRST_LINES, MOST_LINES = 2, 50
 
 def _filter(request: Request) -> tuple[OrderFilter, dict[str, Any], web.Problem | None]:
     """The filter asked for, and its values as typed; a filter nobody can read is none, with the reason."""
-    if request.method == "POST":
-        return OrderFilter(), {}, None
-    asked = request.query_params
+    asked = web.asked(request)
     query: dict[str, Any] = {name: asked[name].strip() for name in TYPED if asked.get(name, "").strip()}
     if states := [state for state in asked.getlist("state") if state]:
         query["state"] = states
@@ -67,12 +65,14 @@ def _filter(request: Request) -> tuple[OrderFilter, dict[str, Any], web.Problem 
 
 async def orders_page(request: Request, who: Member) -> Response:
     wanted, query, unreadable = _filter(request)
-    after = request.query_params.get("after") or None
+    after = web.asked(request).get("after") or None
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         counts = await queries.order_counts(session)
         stores = await connections.list_connections(session, kind=Kind.channel, closed=True)
         rows, following = await orders.page_of(session, wanted, after=after, limit=ROWS)
+        fastest = await queries.days_known(session)
+        refused = await queries.not_booked(session, [row.id for row in rows if row.state == OrderState.ready])
     if unreadable is not None and getattr(request.state, "problem", None) is None:
         request.state.problem = unreadable
     return web.page(
@@ -81,6 +81,8 @@ async def orders_page(request: Request, who: Member) -> Response:
         title="Orders",
         shell=shell,
         orders=[(order, pii.buyer_of(order).ship_to) for order in rows],
+        refused=refused,
+        fastest=fastest,
         stores={store.id: store for store in stores},
         store_names=[(store.id, store.name) for store in stores],
         counts=counts,

@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.identity import api_keys
+from shipcrowd.identity import service as identity
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.money import Money
 from shipcrowd.ledger.chart import AccountCode
 from shipcrowd.ledger.models import Account
-from shipcrowd.orders.models import Order, OrderState
+from shipcrowd.orders.models import Order, OrderEvent, OrderState
 from shipcrowd.shipping.models import Quote, Shipment, State
 
 COUNTED = 1000
 """A tab counts this far and then says so: counting a million rows would cost more than the page."""
+
+NAMED = 200
+"""People and API keys whose names a timeline shows."""
 
 PRINTABLE = frozenset(State) - {State.booking, State.unconfirmed, State.refused, State.cancelled, State.cancelling}
 
@@ -119,6 +125,36 @@ async def order_numbers(session: AsyncSession, order_ids: Collection[UUID]) -> M
     """The numbers of many orders, in one query."""
     query = select(Order.id, Order.number).where(Order.id.in_(list(order_ids)))
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+async def days_known(session: AsyncSession) -> bool:
+    """Whether couriers say how many days they take, going by the last few quotes; true before the first one."""
+    query = select(Quote.options).order_by(Quote.id.desc()).limit(5)
+    quotes = (await session.execute(query)).scalars().all()
+    return not quotes or any(option.get("max_days") is not None for options in quotes for option in options)
+
+
+async def actors(session: AsyncSession) -> Mapping[str, str]:
+    """Actor → name, of the people and API keys of the company: two statements. More than a few hundred colleagues are
+    no names on a timeline."""
+    people, _ = await identity.team(session, limit=NAMED)
+    keys, _ = await api_keys.list_keys(session, limit=NAMED)
+    named = {f"user:{each.person.id}": each.person.name for each in people}
+    return named | {f"api_key:{key.id}": key.name for key in keys}
+
+
+CHANGES_THE_CASE = ("refused", "booking", "address_changed", "package_changed", "released")
+
+
+async def not_booked(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Order → why its last booking failed, for those where nothing was changed or tried since. One statement."""
+    query = (
+        select(OrderEvent.order_id, OrderEvent.kind, OrderEvent.words)
+        .ext(distinct_on(OrderEvent.order_id))
+        .where(OrderEvent.order_id.in_(list(order_ids)), OrderEvent.kind.in_(CHANGES_THE_CASE))
+        .order_by(OrderEvent.order_id, OrderEvent.at.desc(), OrderEvent.id.desc())
+    )
+    return {row[0]: row[2] for row in await session.execute(query) if row[1] == "refused"}
 
 
 async def shipments_named(session: AsyncSession, wanted: Mapping[str, UUID]) -> Mapping[str, Shipment]:

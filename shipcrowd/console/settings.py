@@ -128,7 +128,9 @@ async def remove_member(request: Request, who: Team, user_id: UUID) -> Response:
 @web.shown_again_on(settings_page)
 async def issue_key(request: Request, who: Keys) -> Response:
     form = await forms.form_of(request)
-    values = {"name": forms.text(form, "key_name"), "scopes": forms.texts(form, "scopes")}
+    mine = sorted(PERMISSIONS & who.permissions)
+    scopes = {"all": mine, "read": [scope for scope in mine if scope.endswith(":read")]}.get(forms.text(form, "preset"))
+    values = {"name": forms.text(form, "key_name"), "scopes": scopes or forms.texts(form, "scopes")}
     new = forms.read(NewKey, values)
     async with acting_for(who.company_id) as session:
         issued = await api_keys.issue_key(session, by=who, name=new.name, scopes=new.scopes)

@@ -52,9 +52,7 @@ BY_HAND = tuple(progress for progress in Progress if progress not in NOT_BY_HAND
 
 
 def _filter(request: Request) -> tuple[ShipmentFilter, dict[str, Any], web.Problem | None]:
-    if request.method == "POST":
-        return ShipmentFilter(), {}, None
-    asked = request.query_params
+    asked = web.asked(request)
     query: dict[str, Any] = {name: asked[name].strip() for name in TYPED if asked.get(name, "").strip()}
     group = asked.get("group", "")
     states = GROUPS[group][1] if group in GROUPS else ()
@@ -71,7 +69,7 @@ def _filter(request: Request) -> tuple[ShipmentFilter, dict[str, Any], web.Probl
 
 async def shipments_page(request: Request, who: Member) -> Response:
     wanted, query, unreadable = _filter(request)
-    after = request.query_params.get("after") or None
+    after = web.asked(request).get("after") or None
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         counts = await queries.shipment_counts(session)
@@ -97,6 +95,7 @@ async def shipments_page(request: Request, who: Member) -> Response:
         following=following,
         courier_names=[(vendor.slug, vendor.name) for vendor in vendors.vendors()],
         ended=ENDED,
+        back=web.with_query("/shipments", query, after=after),
     )
 
 
@@ -181,6 +180,7 @@ async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Res
         scans = await shipments.scans_of(session, shipment_id)
         place = await locations.get(session, shipment.place_id)
         correctable = await retyping.correctable(session, shipment)
+        on = await manifests.got(session, shipment.manifest_id) if shipment.manifest_id else None
     return web.page(
         request,
         "shipment.html",
@@ -190,6 +190,7 @@ async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Res
         ship_to=booking.receiver(shipment),
         scans=scans,
         place=place,
+        manifest=on,
         pod=shipments.pod_of(shipment),
         price=Price.model_validate(shipment.charge) if shipment.charge else None,
         own_account=shipment.account_company_id == who.company_id and shipment.account_id != NO_ACCOUNT,

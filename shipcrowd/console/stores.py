@@ -16,6 +16,7 @@ from shipcrowd.connections.models import Status
 from shipcrowd.console import forms, queries, web
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
+from shipcrowd.kernel import inbox
 from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.tenancy import acting_for
 
@@ -106,6 +107,7 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         refused, _more = await announcements.page(
             session, connection_ids=[store_id], state=AnnouncementState.refused, after=None, limit=SHOWN
         )
+        told = await inbox.recent(session, store=store.connection.external_id, limit=SHOWN)
     closed = store.connection.status in (Status.disconnected, Status.left)
     return web.page(
         request,
@@ -121,6 +123,7 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         failed=failed,
         more_failed=more is not None,
         refused=refused,
+        told=[delivery for delivery in told if delivery.vendor == store.connection.vendor],
         closed=closed,
     )
 

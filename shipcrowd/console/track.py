@@ -5,6 +5,7 @@ shows a remark of the courier's, for couriers write names and numbers into them.
 """
 
 from datetime import datetime
+from itertools import zip_longest
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -30,8 +31,10 @@ class NoSuchParcel(NotFound):
 
 
 def told(scans: list[ScanRow]) -> list[tuple[datetime, str, str]]:
-    """When, what and where of the scans we have words for, newest first. Pure."""
-    return [(scan.at, words.SCAN[Progress(scan.progress)], scan.location) for scan in scans if scan.progress]
+    """When, what and where of the scans we have words for, newest first; of those in a row that say the same at the
+    same place, the first time it happened. Pure."""
+    said = [(scan.at, words.SCAN[Progress(scan.progress)], scan.location) for scan in scans if scan.progress]
+    return [line for line, earlier in zip_longest(said, said[1:]) if earlier is None or line[1:] != earlier[1:]]
 
 
 async def lookup_page(request: Request) -> Response:
@@ -79,6 +82,7 @@ async def _parcel(request: Request, whose: Whose, *, named: bool) -> Response:
         words_for_buyer=words.BUYER[state],
         tone=words.SHIPMENT[state][1],
         steps=words.steps_of(state),
+        stuck=state == State.delivery_failed,
         scans=told(scans),
         ended=state in ENDED,
     )

@@ -14,11 +14,11 @@ from shipcrowd.identity.member import Member
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.tenancy import acting_for
-from shipcrowd.ledger.chart import meaning
 from shipcrowd.ledger.schemas import StatementLine
 from shipcrowd.settings import settings
 from shipcrowd.wallet import service
 from shipcrowd.wallet.api import FundedByGateway
+from shipcrowd.wallet.holds import words
 from shipcrowd.wallet.schemas import FundWallet
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
@@ -35,6 +35,7 @@ async def wallet_page(request: Request, who: Member) -> Response:
         shell = await queries.shell(session)
         balance = await service.balance(session)
         lines, following = await service.transactions(session, after=after)
+        holds = await service.holds(session, lines)
         parcels = await queries.shipments_named(session, _shipment_ids(lines))
     return web.page(
         request,
@@ -42,8 +43,8 @@ async def wallet_page(request: Request, who: Member) -> Response:
         title="Wallet",
         shell=shell,
         balance=balance,
-        lines=lines,
-        meaning=meaning,
+        lines=[(line, holds.get(line.reference)) for line in lines],
+        said=words,
         parcels=parcels,
         fundable=fundable() and who.may("wallet:write"),
         key=str(new_id()),

@@ -19,6 +19,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -180,6 +181,10 @@ class Typed:
     def again(self) -> bool:
         return self.form is not None
 
+    def ticked(self, field: str, value: object) -> bool:
+        """Whether this box was ticked when the form was refused."""
+        return self.form is not None and str(value) in self.form.getlist(field)
+
     def refused(self, *fields: str) -> bool:
         """Whether one of these fields is what is wrong."""
         return any(field in self.wrong for field in fields)
@@ -205,6 +210,15 @@ def after(url: str, flash: str = "", *, tone: str = "good") -> RedirectResponse:
         packed = base64.urlsafe_b64encode(json.dumps([tone, flash[:FLASH_WORDS]]).encode()).decode()
         answer.set_cookie(FLASH, packed, max_age=FLASH_SECONDS, path="/", httponly=True, samesite="lax")
     return answer
+
+
+def asked(request: Request) -> QueryParams:
+    """How the list is narrowed: by the address or, when a form on the list was refused, by the address it stood at."""
+    if request.method in ("GET", "HEAD"):
+        return request.query_params
+    form: FormData | None = getattr(request.state, "form", None)
+    back = form.get("back") if form is not None else None
+    return QueryParams(urlsplit(back).query if isinstance(back, str) else "")
 
 
 def flash_of(request: Request) -> tuple[str, str] | None:

@@ -3,12 +3,14 @@
 A state's tone is a CSS class and never carries meaning alone: every badge has its words.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
 
 from shipcrowd.couriers.contract import Progress
+from shipcrowd.identity.permissions import PERMISSIONS
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.money import Money
+from shipcrowd.ledger.chart import MovementCode
 from shipcrowd.orders.models import OrderState
 from shipcrowd.shipping.models import State
 
@@ -90,8 +92,8 @@ SCAN: Mapping[Progress, str] = {
 STEPS: tuple[tuple[str, frozenset[State]], ...] = (
     ("Packed", frozenset({State.pickup_pending, State.pickup_failed})),
     ("Picked up", frozenset({State.picked_up})),
-    ("On the way", frozenset({State.in_transit, State.delivery_failed})),
-    ("Out for delivery", frozenset({State.out_for_delivery})),
+    ("On the way", frozenset({State.in_transit})),
+    ("Out for delivery", frozenset({State.out_for_delivery, State.delivery_failed})),
     ("Delivered", frozenset({State.delivered})),
 )
 """The way a parcel usually goes, as the buyer's page draws it."""
@@ -120,11 +122,36 @@ COURIER_ABILITY: Mapping[str, str] = {
     "sends_webhooks": "live tracking",
 }
 
+DELIVERY: Mapping[str, Said] = {
+    "waiting": ("Waiting", "wait"),
+    "handled": ("Taken in", "good"),
+    "ignored": ("Nothing to do", "off"),
+    "failed": ("Could not be read", "bad"),
+}
+"""What became of a webhook."""
+
+STORE_ABILITY: Mapping[str, str] = {
+    "announces_dispatch": "learns of every parcel",
+    "sets_stock": "can take stock levels",
+    "lists_products": "can list its products",
+    "marks_paid": "learns when cash was collected",
+    "cancels_orders": "can cancel orders",
+    "subscribes": "sends its news at once",
+}
+"""What a store can do, as its page says it."""
+
 REGISTRATION: Mapping[str, Said] = {
     "registered": ("Known", "good"),
     "pending": ("Being told", "wait"),
     "failed": ("Not accepted", "bad"),
 }
+
+VIA: Mapping[str, str] = {
+    "webhook": "sent by the courier",
+    "poll": "read from the courier",
+    "person": "typed by hand",
+}
+"""How a scan came to us."""
 
 MANIFEST: Mapping[str, Said] = {
     "open": ("Open", "act"),
@@ -146,6 +173,44 @@ CHARGE: Mapping[str, str] = {
     "rto_freight": "Return freight",
     "rto_fuel": "Fuel surcharge on the return",
 }
+
+
+CHARGED: Mapping[MovementCode, str] = {
+    MovementCode.freight: "Freight",
+    MovementCode.fuel: "Fuel surcharge",
+    MovementCode.cod: "COD fee",
+    MovementCode.gst: "GST",
+}
+"""What a booking was charged with, on the wallet's statement."""
+
+
+HOLD: Mapping[str, str] = {
+    "other": "it gave no reason",
+    "awaiting_payment": "it waits for the payment",
+    "high_risk_of_fraud": "it sees a high risk of fraud",
+    "incorrect_address": "the address is not right",
+    "inventory_out_of_stock": "something in it is out of stock",
+    "unknown_delivery_date": "the delivery date is not known",
+    "awaiting_return_items": "it waits for returned items",
+    "online_store_post_purchase_cross_sell": "the buyer may still add to it",
+}
+"""Why a store holds an order back; the keys are its own words (Shopify's FulfillmentHoldReason, lower case)."""
+
+ACTOR: Mapping[str, str] = {"channel": "the store", "courier": "the courier", "system": "ShipCrowd"}
+
+
+def hold(reason: str) -> str:
+    """Why a store holds an order back; a reason newer than the table is shown as it is."""
+    return HOLD.get(reason, reason.replace("_", " "))
+
+
+def actor(who: str, names: Mapping[str, str]) -> str:
+    """Who did it; `names` are those of the people and the API keys of the company."""
+    if who.startswith("user:"):
+        return names.get(who, "someone no longer in the team")
+    if who.startswith("api_key:"):
+        return f"the program {names[who]}" if who in names else "a program of yours"
+    return ACTOR.get(who, who)
 
 
 def order_state(state: str) -> Said:
@@ -171,6 +236,34 @@ def steps_of(state: State) -> list[tuple[str, str]]:
         (words, "done" if i < at or (i == at == last) else "now" if i == at else "ahead")
         for i, (words, _) in enumerate(STEPS)
     ]
+
+
+SCOPED: Mapping[str, str] = {
+    "ratecards": "rate cards",
+    "places": "pickup addresses",
+    "documents": "labels and papers",
+    "jobs": "failed jobs",
+    "company": "the company's details",
+    "api_keys": "API keys",
+    "audit": "the audit log",
+}
+"""What a permission is about, where its own word is not a seller's."""
+
+
+def scope(permission: str) -> str:
+    """A permission in words: `Read orders`, `Change pickup addresses`."""
+    about, _, action = permission.partition(":")
+    return f"{'Read' if action == 'read' else 'Change'} {SCOPED.get(about, about.replace('_', ' '))}"
+
+
+def scopes(permissions: Collection[str]) -> str:
+    """What a key may do, as short as it can be said."""
+    reading = {each for each in PERMISSIONS if each.endswith(":read")}
+    if set(permissions) >= PERMISSIONS:
+        return "everything"
+    if set(permissions) == reading:
+        return "read everything"
+    return ", ".join(scope(each) for each in permissions)
 
 
 def money(amount: Money | int) -> str:
@@ -213,6 +306,11 @@ def size(length_mm: int | None, breadth_mm: int | None, height_mm: int | None) -
     return " × ".join(typed_cm(side) for side in (length_mm, breadth_mm, height_mm)) + " cm"
 
 
+def day(on: date) -> str:
+    """`22 Nov 2026`."""
+    return f"{on.day} {on:%b %Y}"
+
+
 def moment(at: datetime) -> str:
     """`22 Nov 2026, 3:15 pm`, on an Indian clock."""
     local = clock.ist(at)
@@ -226,8 +324,9 @@ def short_moment(at: datetime) -> str:
     return whole.replace(f" {clock.today().year},", ",", 1)
 
 
-_UNITS = ((2 * 86_400, 86_400, "d"), (3_600, 3_600, "h"), (60, 60, "min"))
-"""From how many seconds on a unit is used: up to two days are told in hours, because a day matters then."""
+_UNITS = ((2 * 365 * 86_400, 365 * 86_400, "years"), (2 * 86_400, 86_400, "d"), (3_600, 3_600, "h"), (60, 60, "min"))
+"""From how many seconds on a unit is used: up to two days are told in hours, because a day matters then;
+from two years on, no day matters."""
 
 
 def span(length: timedelta) -> str:
@@ -251,6 +350,13 @@ def ship_by(at: datetime) -> Said:
     if left <= timedelta(0):
         return f"{span(left)} late", "bad"
     return f"{span(left)} left", "act" if left < timedelta(hours=24) else "off"
+
+
+def service(name: str, carrier: str) -> str:
+    """A service's name without its carrier's, which stands beside: `Special 10 kg`, not `Delhivery Special 10 kg`."""
+    if name.lower().startswith(carrier.lower()):
+        return name[len(carrier) :].strip(" -·")
+    return name
 
 
 def days(least: int | None, most: int | None) -> str:

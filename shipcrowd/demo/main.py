@@ -24,18 +24,19 @@ def say(words: str) -> None:
     print(words, flush=True)
 
 
-def main(*, keep_serving: bool) -> int:
-    """0 when every check passed; 1 when one did not, or the demo could not be told."""
+def main(*, keep_serving: bool, develop: bool = False) -> int:
+    """0 when every check passed; 1 when one did not, or the demo could not be told. `develop`: no day of trade, and
+    an API that starts again when the code changes."""
     folder = settings().data_dir.resolve() / "demo"
     try:
         with only_one(folder):
-            return tell(Stage(folder), keep_serving=keep_serving)
+            return tell(Stage(folder), keep_serving=keep_serving, develop=develop)
     except AlreadyRunning as error:
         say(str(error))
         return 1
 
 
-def tell(stage: Stage, *, keep_serving: bool) -> int:
+def tell(stage: Stage, *, keep_serving: bool, develop: bool = False) -> int:
     """Set the stage, tell the day, and serve on where asked; everything started here has ended by then."""
     try:
         say("Setting up the database …")
@@ -44,8 +45,12 @@ def tell(stage: Stage, *, keep_serving: bool) -> int:
         process.configure(settings().model_copy(update={"log_level": "WARNING", "log_format": "text"}))
         say("Starting the stand-ins, the API and a worker …")
         stage.start_sandbox(story.SHOP)
-        stage.start_api()
+        stage.start_api(reload=develop)
         stage.start_worker()
+        if develop:
+            asyncio.run(opened(stage))
+            serve_on(stage)
+            return 0
         started = time.monotonic()
         good = asyncio.run(day(stage))
         say(f"\nA day of trade in {time.monotonic() - started:.0f} s. Labels: {OUT}/labels.pdf")
@@ -64,6 +69,18 @@ def tell(stage: Stage, *, keep_serving: bool) -> int:
         return 1
     finally:
         stage.stop()
+
+
+async def opened(stage: Stage) -> None:
+    """The company and its store, before anybody bought anything."""
+    db.connect(settings().app_database_url or "", pool=4)
+    seller = Seller(stage.url)
+    try:
+        async with DeskClient(stage.sandbox_url) as desk:
+            await story.open_shop(Day(seller, desk, OUT), stage.url)
+    finally:
+        await seller.close()
+        await db.disconnect()
 
 
 async def day(stage: Stage) -> bool:

@@ -99,8 +99,8 @@ class Stage:
         self.start("sandbox", "shipcrowd.sandbox", "--port", str(self.sandbox_port), "--shop", shop)
         self.wait_for("sandbox", f"{self.sandbox_url}/desk")
 
-    def start_api(self) -> None:
-        self.start("api", "shipcrowd", "serve")
+    def start_api(self, *, reload: bool = False) -> None:
+        self.start("api", "shipcrowd", "serve", *(["--reload"] if reload else []))
         self.wait_for("api", f"{self.url}/health/ready")
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:

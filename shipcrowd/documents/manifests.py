@@ -21,13 +21,14 @@ LAST_ROWS = 5
 
 TEXT = 8.5
 COLUMNS: tuple[tuple[str, float], ...] = (
-    ("#", 28),
-    ("AWB", 150),
-    ("Order", 130),
-    ("Pincode", 50),
-    ("Pkgs", 32),
-    ("Weight", 57),
-    ("COD", 82),
+    ("#", 26),
+    ("AWB", 112),
+    ("Courier", 88),
+    ("Order", 102),
+    ("Pincode", 46),
+    ("Pkgs", 30),
+    ("Weight", 51),
+    ("COD", 74),
 )
 """Heads and widths; the last three are set to the right."""
 
@@ -79,6 +80,7 @@ def _columns(rows: tuple[ManifestRow, ...], before: int) -> list[str]:
         (
             str(before + i),
             printable(row.awb, 60),
+            printable(row.carrier, 60),
             printable(row.order_number, 60),
             printable(row.pincode, 10),
             str(row.packages),

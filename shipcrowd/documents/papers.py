@@ -124,7 +124,8 @@ class PackingSlipData:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One shipment handed to the courier. `to_collect` is None when prepaid."""
+    """One shipment handed to the courier. `to_collect` is None when prepaid; `carrier` is who carries it, where one
+    courier account books with several."""
 
     awb: str
     order_number: str
@@ -132,6 +133,7 @@ class ManifestRow:
     weight_grams: int
     to_collect: Money | None = None
     packages: int = 1
+    carrier: str = ""
 
     def __post_init__(self) -> None:
         _owed(self.to_collect)

@@ -147,6 +147,7 @@ _BY_ID = "ledger_movements m WHERE m.company_id = $1 AND m.id = $2"
 _BY_KEY = "ledger_movements m WHERE m.company_id = $1 AND m.idempotency_key = $2"
 _BY_REFERENCE = "ledger_movements m WHERE m.company_id = $1 AND m.reference = $2 ORDER BY m.at, m.id"
 # LIMIT keeps it at one look into the unique index a key, for the same reason.
+_BY_REFERENCES = "ledger_movements m WHERE m.company_id = $1 AND m.reference = ANY($2::text[]) ORDER BY m.at, m.id"
 _BY_KEYS = """
 unnest($2::text[]) AS wanted (key), LATERAL (
     SELECT * FROM ledger_movements WHERE company_id = $1 AND idempotency_key = wanted.key LIMIT 1) AS m
@@ -294,6 +295,14 @@ async def balances(session: AsyncSession, codes: Collection[AccountCode]) -> dic
 async def movements(session: AsyncSession, reference: str) -> list[Posted]:
     """All movements with one cause, oldest first."""
     return await _read(session, _BY_REFERENCE, reference)
+
+
+async def movements_of(session: AsyncSession, references: Collection[str]) -> Mapping[str, Sequence[Posted]]:
+    """All movements of each of these causes, oldest first, in one statement; a cause without any is left out."""
+    found: dict[str, list[Posted]] = {}
+    for posted in await _read(session, _BY_REFERENCES, sorted(set(references))) if references else ():
+        found.setdefault(posted.entry.reference, []).append(posted)
+    return found
 
 
 async def statement(

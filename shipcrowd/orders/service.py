@@ -27,6 +27,13 @@ OURS = "ours:"
 """Holds a person or a rule of ours put on; a channel's news leaves them alone."""
 
 
+SAID_BY_THE_STORE: Mapping[SourceState, str] = {
+    SourceState.on_hold: "the store holds this order back",
+    SourceState.payment_pending: "the buyer has not paid yet",
+}
+"""What a store's own state keeps an order waiting for, in words."""
+
+
 class OrderNotFound(NotFound):
     """There is no such order."""
 
@@ -190,7 +197,13 @@ async def create(session: AsyncSession, new: ManualOrder, *, actor: str, source:
     session.add(order)
     await session.flush()
     session.add_all(lines)
-    tell(session, order, "placed", "Typed in by hand" if source == "manual" else f"Came in from {source}", actor=actor)
+    tell(
+        session,
+        order,
+        "placed",
+        "Typed in by hand" if source == "manual" else "Came in by API" if source == "api" else f"Came in from {source}",
+        actor=actor,
+    )
     await session.flush()
     order.duplicate_of = await _numbered_alike(session, order) or await _duplicate_of(session, order)
     await events.publish(session, OrdersPlaced(company_id, (order.id,)))
@@ -316,15 +329,18 @@ def why_not_bookable(order: Order) -> dict[str, str]:
     """Field → what keeps the order from being booked; empty when nothing does."""
     found = {str(field): str(words) for field, words in order.gaps.items()}
     if order.state == OrderState.pending:
-        found["state"] = f"the channel says {order.source_state.replace('_', ' ')}"
+        found["state"] = SAID_BY_THE_STORE.get(
+            SourceState(order.source_state), f"the store says: {order.source_state.replace('_', ' ')}"
+        )
     elif order.state != OrderState.ready:
         found["state"] = f"the order is {order.state}"
     if order.fulfilment == Fulfilment.marketplace_warehouse:
         found["fulfilment"] = "the marketplace ships this order from its own warehouse"
-    if order.holds:
-        found["holds"] = "held: " + ", ".join(held.removeprefix(OURS) for held in order.holds)
+    # A store's own holds are told once: by its state, where that says so already.
+    if holds := [held.removeprefix(OURS) for held in order.holds if held.startswith(OURS) or "state" not in found]:
+        found["holds"] = "held: " + ", ".join(holds)
     if order.cancel_asked_at:
-        found["cancelled"] = "the channel cancelled this order"
+        found["cancelled"] = "the store cancelled this order"
     return found
 
 
@@ -376,7 +392,7 @@ async def free(session: AsyncSession, order: Order, units: Mapping[UUID, int]) -
             session,
             order,
             "cancelled",
-            "Cancelled: the channel had cancelled it, and no parcel goes out",
+            "Cancelled: the store had cancelled it, and no parcel goes out",
             actor="system",
         )
     order.updated_at = clock.now()

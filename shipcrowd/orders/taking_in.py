@@ -306,7 +306,7 @@ def gaps(order: IncomingOrder) -> dict[str, str]:
     if order.currency != "INR":
         found["currency"] = f"the order is in {order.currency}; only INR orders can be booked"
     if order.pii_withheld:
-        found["ship_to"] = "the channel did not show us the buyer's address"
+        found["ship_to"] = "the store did not show us the buyer's address"
     elif order.ship_to is None:
         found["ship_to"] = "the order has no shipping address"
     else:

@@ -213,7 +213,8 @@ async def _open(
     )
     await route_to(session, shipment, "reference", str(shipment_id))
     await route_to(session, shipment, "link", hashlib.sha256(link.encode()).hexdigest())
-    words = f"{shipment.number}: booking with {option.carrier} ({option.name})"
+    chosen = option.name if option.name.startswith(option.carrier) else f"{option.carrier} ({option.name})"
+    words = f"{shipment.number}: booking with {chosen}"
     orders.tell(session, order, "booking", words, actor=actor, details={"shipment_id": str(shipment_id)})
     await settling.hold(session, shipment)
     return shipment

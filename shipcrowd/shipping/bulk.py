@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.errors import Invalid, NotFound
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.orders import service as orders
 from shipcrowd.shipping.models import BulkItem, BulkRun, Shipment
 from shipcrowd.shipping.quoting import Option
 
@@ -71,11 +72,18 @@ async def item(session: AsyncSession, run_id: UUID, order_id: UUID) -> BulkItem 
 
 
 async def refused(session: AsyncSession, run_id: UUID, order_id: UUID, *, code: str, message: str) -> None:
-    await session.execute(
-        update(BulkItem)
-        .where(BulkItem.run_id == run_id, BulkItem.order_id == order_id)
-        .values(state="refused", code=code, message=message[:500])
-    )
+    """An order of the run could not be booked; the run and the order's timeline say why. Safe to repeat."""
+    waiting = await item(session, run_id, order_id)
+    if waiting is None or waiting.state != "waiting":
+        return
+    waiting.state, waiting.code, waiting.message = "refused", code, message[:500]
+    run = await got(session, run_id)
+    try:
+        order = await orders.got(session, order_id)
+    except orders.OrderNotFound:
+        return  # the run was given an order that is not here; there is no timeline to tell
+    words = f"Not booked when many were shipped at once: {message[:300]}"
+    orders.tell(session, order, "refused", words, actor=run.actor, details={"code": code, "run_id": str(run_id)})
 
 
 def chosen(options: Sequence[Option], choose: Choose) -> Option:

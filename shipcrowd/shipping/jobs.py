@@ -46,7 +46,7 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
         prepared = await booking.start_attempt(session, shipment_id)
     if prepared is None:
         return None
-    asked = False
+    asked, name = False, vendors.vendor(prepared.courier).name
     try:
         async with using(prepared.courier, prepared.account_company_id, prepared.account_id) as courier:
             if missing := booking.unregistered(courier, prepared):
@@ -65,7 +65,9 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
     except Unavailable as failure:
         async with tenancy.acting_for(company_id) as session:
             if asked and failure.maybe_received:
-                return await booking.outcome_unknown(session, shipment_id, because=str(failure))
+                log.warning("booking without an answer", shipment_id=str(shipment_id), error=str(failure))
+                because = f"{name} was asked and its answer did not come"
+                return await booking.outcome_unknown(session, shipment_id, because=because)
             await booking.attempt_failed(session, shipment_id)
         raise
     except Malformed as failure:

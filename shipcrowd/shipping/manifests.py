@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Payment
 from shipcrowd.documents.papers import ManifestData, ManifestRow
 from shipcrowd.documents.render import manifest_pdf_async
@@ -47,7 +48,7 @@ async def create(session: AsyncSession, shipment_ids: Sequence[UUID]) -> Manifes
         number=await counters.number(session, "MAN"),
         state="open",
         courier=first.courier,
-        carrier=first.carrier if len({s.carrier for s in shipments}) == 1 else first.courier.title(),
+        carrier=first.carrier,
         place_id=first.place_id,
     )
     session.add(manifest)
@@ -111,7 +112,8 @@ async def got(session: AsyncSession, manifest_id: UUID) -> Manifest:
 
 
 async def shipments_of(session: AsyncSession, manifest_id: UUID) -> Sequence[Shipment]:
-    query = select(Shipment).where(Shipment.manifest_id == manifest_id).order_by(Shipment.number)
+    """What is on a manifest, as paper and screen list it: each carrier's parcels together, by number."""
+    query = select(Shipment).where(Shipment.manifest_id == manifest_id).order_by(Shipment.carrier, Shipment.number)
     return (await session.execute(query)).scalars().all()
 
 
@@ -145,6 +147,7 @@ async def pdf(company_id: UUID, manifest_id: UUID) -> bytes:
                     pincode=shipment.pincode,
                     weight_grams=shipment.weight_grams,
                     to_collect=shipment.to_collect_paise if shipment.payment == Payment.cod else None,
+                    carrier=shipment.carrier,
                 )
                 for shipment in shipments
             ),
@@ -180,6 +183,9 @@ def _put_on(manifest: Manifest, shipments: Sequence[Shipment]) -> None:
 async def _recount(session: AsyncSession, manifest: Manifest) -> None:
     await session.flush()
     shipments = await shipments_of(session, manifest.id)
+    carriers = {shipment.carrier for shipment in shipments}
+    if carriers:
+        manifest.carrier = carriers.pop() if len(carriers) == 1 else vendors.vendor(manifest.courier).name
     manifest.parcels = len(shipments)
     manifest.weight_grams = sum(shipment.weight_grams for shipment in shipments)
     manifest.to_collect_paise = Money.total(shipment.to_collect_paise for shipment in shipments)

@@ -36,7 +36,8 @@ async def transactions(
     """The wallet's statement, newest first."""
     async with acting_for(who.company_id) as session:
         lines, following = await service.transactions(session, after=after, limit=limit)
-    return Page(items=[TransactionOut.of(line) for line in lines], next=following)
+        holds = await service.holds(session, lines)
+    return Page(items=[TransactionOut.of(line, holds.get(line.reference)) for line in lines], next=following)
 
 
 @router.post("/fund")

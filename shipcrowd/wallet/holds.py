@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shipcrowd.kernel.money import Money
-from shipcrowd.ledger.chart import MOVEMENTS, AccountCode, MovementCode
+from shipcrowd.ledger.chart import MOVEMENTS, AccountCode, MovementCode, meaning
 from shipcrowd.ledger.schemas import Posted
 
 CHARGES = frozenset(
@@ -47,6 +47,20 @@ class Hold:
     def charged(self) -> dict[MovementCode, Money]:
         """What was charged, by kind."""
         return {posted.entry.code: posted.entry.amount for posted in self.charges}
+
+
+FATE: Mapping[State, str] = {
+    State.open: "Set aside for a booking",
+    State.settled: "Charged for a booking",
+    State.released: "Set aside for a booking, and given back",
+    State.refunded: "Charged for a booking, and given back",
+}
+"""A hold's line on the statement: a booking moves the wallet once, so this line is the charge once it is settled."""
+
+
+def words(code: MovementCode, hold: Hold | None) -> str:
+    """What a line of the statement is, by now; `hold` is its reference's."""
+    return FATE[hold.state] if hold is not None and code is MovementCode.hold else meaning(code)
 
 
 def hold_of(movements: Sequence[Posted]) -> Hold | None:

@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shipcrowd.kernel.money import Money
-from shipcrowd.ledger.chart import AccountCode, MovementCode, meaning
+from shipcrowd.ledger.chart import AccountCode, MovementCode
 from shipcrowd.ledger.schemas import StatementLine
+from shipcrowd.wallet.holds import Hold, State, words
 
 
 class Frozen(BaseModel):
@@ -35,11 +36,13 @@ class BalanceOut(Frozen):
 
 class TransactionOut(Frozen):
     """One line of the wallet's statement. `amount_paise` is below zero for money that left; `balance_paise` is what
-    could be spent afterwards; `other` is the account at the other end."""
+    could be spent afterwards; `other` is the account at the other end. `state` is what became of a `hold` by now, and
+    null for any other code."""
 
     id: UUID
     at: datetime
     code: MovementCode
+    state: State | None
     text: str
     reference: str
     amount_paise: int
@@ -48,12 +51,13 @@ class TransactionOut(Frozen):
     note: str
 
     @classmethod
-    def of(cls, line: StatementLine) -> "TransactionOut":
+    def of(cls, line: StatementLine, hold: Hold | None) -> "TransactionOut":
         return cls(
             id=line.id,
             at=line.at,
             code=line.code,
-            text=meaning(line.code),
+            state=hold.state if hold is not None and line.code is MovementCode.hold else None,
+            text=words(line.code, hold),
             reference=line.reference,
             amount_paise=line.amount.paise,
             balance_paise=line.balance.paise,

@@ -63,6 +63,13 @@ async def transactions(
     return await ledger.statement(session, AccountCode.wallet, after=after, limit=limit)
 
 
+async def holds(session: AsyncSession, lines: Sequence[StatementLine]) -> Mapping[str, Hold]:
+    """Reference → what became of the money set aside for it, for the holds among these lines of a statement."""
+    wanted = {line.reference for line in lines if line.code is MovementCode.hold}
+    found = await ledger.movements_of(session, wanted)
+    return {reference: hold for reference, moved in found.items() if (hold := hold_of(moved)) is not None}
+
+
 async def fund(
     session: AsyncSession,
     *,

@@ -124,7 +124,8 @@ async def test_another_companys_store_cannot_be_seen_or_cut(new_browser, day):
 
 async def test_every_movement_stands_with_its_parcel_and_the_balance_after_it(signed_in, day):
     text = words(await signed_in.get("/wallet"))
-    assert "Credit by hand" in text and "Set aside for a booking SHP-000001" in text and "+₹12,450.00" in text
+    assert "Credit by hand" in text and "+₹12,450.00" in text
+    assert "Charged for a booking Freight ₹" in text and " · GST ₹" in text and "Set aside for a booking" not in text
 
 
 async def test_a_form_sent_twice_adds_money_once(signed_in, day):

@@ -1,7 +1,10 @@
 """Every page is drawn, with a day's data and with nothing at all, and says so under headers that keep it safe."""
 
+from datetime import timedelta
+
 import pytest
 
+from shipcrowd.channels.open import ABILITIES
 from shipcrowd.console import words as said
 from shipcrowd.orders.models import OrderState
 from shipcrowd.shipping.models import State
@@ -67,6 +70,35 @@ async def test_what_is_not_there_is_a_page_that_says_so(path, status, newcomer):
 async def test_a_program_that_asks_for_no_page_gets_a_problem_document(browser):
     answer = await browser.http.get("/api/v1/nowhere", headers={"accept": "text/html"})
     assert answer.status_code == 404 and answer.json()["code"] == "not_found"
+
+
+def test_words_that_stand_beside_each_other_are_said_once():
+    assert said.service("Delhivery Special 10 kg", "Delhivery") == "Special 10 kg"
+    assert said.service("Standard", "Delhivery") == "Standard"
+    assert said.service("Ekart", "Ekart") == ""
+
+
+def test_who_did_it_is_named():
+    names = {"user:1": "Asha Iyer", "api_key:2": "ERP"}
+    assert [said.actor(who, names) for who in ("user:1", "user:9", "api_key:2", "channel")] == [
+        "Asha Iyer",
+        "someone no longer in the team",
+        "the program ERP",
+        "the store",
+    ]
+
+
+def test_a_failed_delivery_does_not_move_the_buyers_dots_back():
+    assert said.steps_of(State.delivery_failed) == said.steps_of(State.out_for_delivery)
+
+
+def test_long_ago_is_told_in_years():
+    assert said.span(timedelta(days=6891)) == "18 years" and said.span(timedelta(days=3)) == "3 d"
+
+
+def test_every_permission_and_store_ability_has_words():
+    assert {said.scope(each) for each in ("orders:read", "places:write")} == {"Read orders", "Change pickup addresses"}
+    assert set(said.STORE_ABILITY) == {name for name, _ in ABILITIES}
 
 
 def test_every_state_has_words_for_the_seller_and_the_buyer():

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 from shipcrowd.documents import keeping
@@ -156,6 +157,11 @@ async def test_a_bulk_run_shows_each_orders_end_and_prints_the_booked_ones(signe
     text = words(page)
     assert "3 of 3 done · 2 booked · 1 not booked · finished" in text and "hx-trigger" not in page
     assert "held: confirm the colour" in text and "Print 2 labels" in text
+    timeline = words(await signed_in.get(f"/orders/{day.orders['#KH2474']}"))
+    assert "Not booked when many were shipped at once: held: confirm the colour" in timeline
+    assert words(await signed_in.get("/orders")).count("Not booked") == 1
+    await signed_in.post(f"/orders/{day.orders['#KH2474']}/release")
+    assert "Not booked" not in words(await signed_in.get("/orders"))
     answer = await signed_in.send(f"/bulk/{run_id}/labels")
     assert answer.headers["content-type"] == "application/pdf" and answer.content.startswith(b"%PDF")
 
@@ -284,10 +290,52 @@ async def test_a_manifest_is_made_closed_printed_and_handed_over(signed_in, day)
     assert "Suresh" in words(await signed_in.get("/manifests"))
 
 
-async def test_a_parcel_on_its_way_is_for_no_manifest(signed_in, day):
-    page = await signed_in.post("/shipments/manifest", status=422, shipment_id=str(day.shipments["#KH2466"]))
+async def test_a_manifest_names_the_carrier_of_each_parcel_on_paper_as_on_screen(signed_in, day):
+    for number, service in (("#KH2480", "ekart-std"), ("#KH2479", "bd-air")):
+        await signed_in.post(f"/orders/{day.orders[number]}/package", **BOX)
+        await world.ship(day, day.orders[number], service=service)
+    chosen = [str(day.shipments[number]) for number in ("#KH2470", "#KH2480", "#KH2479")]
+    page = await signed_in.post("/shipments/manifest", shipment_id=chosen)
+    rows = re.findall(r'<td class="courier">([^<]+)</td><td>([^<]+)</td>', page)
+    assert rows == [("Bluedart", "#KH2479"), ("Delhivery", "#KH2470"), ("Ekart", "#KH2480")]
+    assert "Velocity · Jayanagar workshop" in words(page)
+    pdf = (await signed_in.http.get(re.search(r'href="(/manifests/[0-9a-f-]+/pdf)"', page)[1])).content
+    text = pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded()
+    assert [text.index(number) for _, number in rows] == sorted(text.index(number) for _, number in rows)
+    assert all(carrier in text for carrier, _ in rows)
+
+
+async def test_the_shipment_leads_to_its_manifest_by_number(signed_in, day):
+    shipment_id = day.shipments["#KH2470"]
+    await signed_in.post("/shipments/manifest", shipment_id=str(shipment_id))
+    assert "Manifest MAN-000001" in words(await signed_in.get(f"/shipments/{shipment_id}"))
+
+
+async def test_a_parcel_on_its_way_is_for_no_manifest_and_what_was_ticked_stays_ticked(signed_in, day):
+    chosen = str(day.shipments["#KH2466"])
+    page = await signed_in.post(
+        "/shipments/manifest", status=422, shipment_id=chosen, back="/shipments?group=moving&payment=cod"
+    )
     assert "cannot be on the manifest" in words(page)
+    assert re.search(rf'value="{chosen}" [^>]*checked', page) and page.count(" checked") == 1
+    assert 'name="group" value="moving"' in page and "#KH2470" not in page
     assert await count_of(day.seller.company_id, "manifests") == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("/shipments/manifest", "/shipments"),
+        ("/orders/ship", "/orders"),
+        ("/stores/shopify/paste", "/stores"),
+        ("/settings/keys", "/settings"),
+        ("/orders/{order}/hold", "/orders/{order}"),
+    ],
+)
+async def test_the_address_of_a_form_opens_the_page_it_stands_on(form, page, signed_in, day):
+    order = str(day.orders["#KH2480"])
+    answer = await signed_in.http.get(form.format(order=order), headers={"accept": "text/html"})
+    assert (answer.status_code, answer.url.path) == (200, page.format(order=order))
 
 
 async def test_a_pickup_is_asked_for_where_parcels_wait(signed_in, day):
@@ -296,7 +344,8 @@ async def test_a_pickup_is_asked_for_where_parcels_wait(signed_in, day):
     place = re.search(r'name="place_id" value="([^"]+)"', page)[1]
     today = re.search(r'name="on" value="([^"]+)"', page)[1]
     page = await signed_in.post("/pickups", place_id=place, courier="velocity", on=today)
-    assert "Comes by itself" in words(page)
+    assert "No need to ask" in words(page) and "Comes by itself" in words(page)
+    assert "Ask for a pickup" not in words(page)
     await signed_in.post("/pickups", status=422, place_id=place, courier="velocity", on="2020-01-01")
 
 

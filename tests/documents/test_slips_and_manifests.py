@@ -137,6 +137,12 @@ def test_a_manifest_lists_every_shipment_and_adds_up(manifest: ManifestData, pdf
     assert [code.text for code in pages.barcodes(0)] == ["MAN-202611-0042"]
 
 
+def test_each_row_of_a_manifest_names_who_carries_it(manifest: ManifestData, pdf):
+    rows = tuple(replace(row, carrier=("Delhivery", "Ekart")[i % 2]) for i, row in enumerate(manifest.rows[:4]))
+    text = pdf(manifest_pdf(replace(manifest, carrier="Velocity", rows=rows))).text()
+    assert "Courier" in text and text.count("Ekart") == 2 and text.count("Delhivery") == 2
+
+
 def test_rows_stay_together_across_their_columns(manifest: ManifestData, pdf):
     rows = tuple(replace(row, order_number="" if i % 3 else row.order_number) for i, row in enumerate(manifest.rows))
     text = pdf(manifest_pdf(replace(manifest, rows=rows))).text()

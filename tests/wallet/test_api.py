@@ -14,7 +14,7 @@ from shipcrowd.kernel import problems
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.settings import settings
 from shipcrowd.wallet.api import router
-from tests.wallet.make import balance, fund, hold
+from tests.wallet.make import balance, fund, hold, refund, release, settle
 
 pytestmark = pytest.mark.postgres
 
@@ -63,6 +63,25 @@ async def test_the_balance_and_the_statement_are_shown(desk: Desk, company: UUID
     rest = (await client.get("/wallet/transactions", params={"after": page["next"]})).json()
     assert [item["code"] for item in rest["items"]] == ["manual_credit"]
     assert rest["next"] is None
+
+
+async def test_a_line_says_what_became_of_the_money_set_aside(desk: Desk, company: UUID):
+    await fund(company, 1_000_00)
+    for name in ("open", "settled", "released", "refunded"):
+        await hold(company, f"shipment:{name}", 120_00)
+    for name in ("settled", "refunded"):
+        await settle(company, f"shipment:{name}", ("freight", 100_00), ("gst", 18_00))
+    await release(company, "shipment:released")
+    await refund(company, "shipment:refunded")
+    items = (await desk.asks(company).get("/wallet/transactions")).json()["items"]
+    holds = {item["reference"].split(":")[1]: (item["state"], item["text"]) for item in items if item["code"] == "hold"}
+    assert holds == {
+        "open": ("open", "Set aside for a booking"),
+        "settled": ("settled", "Charged for a booking"),
+        "released": ("released", "Set aside for a booking, and given back"),
+        "refunded": ("refunded", "Charged for a booking, and given back"),
+    }
+    assert all(item["state"] is None for item in items if item["code"] != "hold")
 
 
 async def test_another_companys_wallet_does_not_show(desk: Desk, company: UUID):

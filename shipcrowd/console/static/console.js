@@ -106,6 +106,13 @@
     }
   });
 
+  // A filter's empty fields say nothing; the address is to be read and shared.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { verb, formData } = event.detail;
+    if (verb !== "get" || !formData) return;
+    for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+  });
+
   // htmx swaps a list in: its rows are new, and Back may restore ticked boxes.
   document.addEventListener("htmx:afterSwap", () => {
     at = -1;
