@@ -352,7 +352,7 @@ def judged(ask: Ask, answer: httpx2.Response) -> Iterator[str]:
     in_body = ask.foreign and not ask.in_path and not ask.query
     if ok and in_body and ask.route.name not in ANSWERS_ON_ITS_OWN:
         yield "took what stands in the body"
-    if answer.status_code == 422 and "errors" in answer.json() and not ask.query:
+    if answer.status_code == 422 and answer.json()["code"] == "invalid" and not ask.query:
         yield "did not reach the route's own code, which proves nothing about it"
 
 

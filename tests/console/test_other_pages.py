@@ -179,7 +179,7 @@ async def test_an_api_key_is_shown_once_and_revoked(signed_in, day):
 
 async def test_a_key_without_a_scope_is_refused(signed_in):
     page = await signed_in.post("/settings/keys", status=422, key_name="ERP")
-    assert "at least one is needed" in words(page)
+    assert "this is needed" in words(page)
 
 
 async def test_a_colleague_joins_changes_role_and_leaves(signed_in, day):

@@ -72,7 +72,7 @@ async def test_what_is_missing_at_registration_is_named_field_by_field(browser):
 async def test_a_password_too_short_is_told_how_long_it_must_be(browser):
     form = {"company_name": "Nila", "name": "Devika", "email": "devika.short@nila.example", "password": "8letters"}
     text = words(await browser.post("/register", status=422, **form))
-    assert "at least 10 characters are needed" in text and "At least one" not in text
+    assert "Password: at least 10 characters" in text and "At least one" not in text
     text = words(await browser.post("/register", status=422, **(form | {"password": ""})))
     assert "this is needed" in text
 

@@ -23,7 +23,7 @@ async def rows(seller: Seller, table: str) -> int:
         ({}, None, "credentials.access_token"),
         ({"access_token": "shpat_0123456789abcdef", "nonsense": "x"}, None, "credentials.nonsense"),
         ({"access_token": "shpat_0123456789abcdef"}, "no-such-shop.myshopify.com", "credentials"),
-        ({"access_token": "shpat_0123456789abcdef"}, "https://evil.example", "shop"),
+        ({"access_token": "shpat_0123456789abcdef"}, "https://evil.example", "store"),
     ],
     ids=["a wrong token", "too short", "nothing", "an unknown field", "no such shop", "no shop's address"],
 )
