@@ -186,12 +186,9 @@ async def reseal(session: AsyncSession, limit: int) -> int:
     return len(rows)
 
 
-async def forget(session: AsyncSession, *, days: int) -> None:
-    """Delete resolved ones older than that."""
-    await session.execute(
-        text("DELETE FROM failed_items WHERE resolved_at < :now - make_interval(days => :days)"),
-        {"now": clock.now(), "days": days},
-    )
+async def forget(session: AsyncSession, *, resolved_before: datetime) -> None:
+    """Delete those that were resolved before then."""
+    await session.execute(text("DELETE FROM failed_items WHERE resolved_at < :before"), {"before": resolved_before})
 
 
 async def forget_looks(session: AsyncSession, *, failed_before: datetime, limit: int = 500) -> bool:

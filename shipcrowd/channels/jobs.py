@@ -400,9 +400,7 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
 @job()
 async def tidy() -> None:
     """Daily: old log lines and resolved failures."""
+    before = clock.now() - timedelta(days=LOG_DAYS)
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
-        await failures.forget(session, days=LOG_DAYS)
-        await session.execute(
-            text("DELETE FROM sync_entries WHERE started_at < :now - make_interval(days => :days)"),
-            {"now": clock.now(), "days": LOG_DAYS},
-        )
+        await failures.forget(session, resolved_before=before)
+        await session.execute(text("DELETE FROM sync_entries WHERE started_at < :before"), {"before": before})

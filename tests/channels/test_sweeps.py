@@ -9,6 +9,7 @@ import time_machine
 from shipcrowd.channels import jobs, service, sweeps
 from shipcrowd.channels.importing import Taken
 from shipcrowd.kernel import clock, db, tenancy
+from shipcrowd.kernel import jobs as queue
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
@@ -357,3 +358,16 @@ async def test_reaching_further_back_while_a_sweep_runs_is_not_forgotten_at_its_
     async with tenancy.acting_for(company) as session:
         again = await sweeps.begin(session, store)
     assert again.since == since
+
+
+async def test_the_log_is_kept_for_a_month(company, store, far):
+    with time_machine.travel(clock.now() + timedelta(days=31), tick=True):
+        await sweep(company, store)
+        assert len(await look.log(company)) == 2
+        async with tenancy.unowned() as session:
+            await jobs.tidy.enqueue(session)
+        await drain()
+        (kept,) = await look.log(company)
+        assert clock.now() - kept.started_at < timedelta(days=1)
+        async with tenancy.unowned() as session:
+            assert (await queue.depth(session)).get("failed", 0) == 0
