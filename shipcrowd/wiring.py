@@ -48,6 +48,8 @@ async def tidy_up() -> None:
 SCHEDULES: Sequence[Schedule] = (
     Schedule("* * * * *", shipping_jobs.sweep_tracking),
     Schedule("*/5 * * * *", channel_jobs.sweep_all),
+    Schedule("*/5 * * * *", channel_jobs.stock_due),
+    Schedule("*/15 * * * *", channel_jobs.read_due),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Http, Json
-from shipcrowd.orders.schemas import IncomingOrder
+from shipcrowd.orders.schemas import Fulfilment, IncomingOrder
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,23 @@ class Dispatch:
 
 @dataclass(frozen=True)
 class StockLevel:
+    """How many of a thing may be sold. `sku` and `external_product_id` as its listing has them, where it is known."""
+
     external_variant_id: str
     location: str
     available: int
+    sku: str | None = None
+    external_product_id: str | None = None
 
 
 @dataclass(frozen=True)
 class StockRefusal:
+    """A level that was not taken. `location` None: at none of the places it was given for."""
+
     external_variant_id: str
     code: str
     message: str
+    location: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +104,41 @@ class FeedTicket:
     reference: str
 
 
+class FeedStep(StrEnum):
+    under_way = "under_way"
+    done = "done"
+    failed = "failed"
+
+
+@dataclass(frozen=True)
+class FeedState:
+    """Where a file stands. Done: all of it was taken but for the `refusals`. Failed: none of it was, for `reason`."""
+
+    step: FeedStep
+    refusals: tuple[StockRefusal, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MarketplaceLevel:
+    """What a marketplace holds of the seller's in its own warehouses, in units. `as_of`: when it counted, where it
+    says. `details`: its finer figures under its own names; no words about people."""
+
+    sku: str
+    sellable: int
+    inbound: int = 0
+    reserved: int = 0
+    unfulfillable: int = 0
+    location: str = ""
+    external_variant_id: str | None = None
+    external_product_id: str | None = None
+    as_of: datetime | None = None
+    details: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+
+
 @dataclass(frozen=True)
 class Listing:
-    """A thing on sale at the channel, for mapping to our SKUs."""
+    """A thing on sale at the channel, for mapping to our SKUs. `fulfilment`: who ships it, where the channel says."""
 
     external_variant_id: str
     external_product_id: str
@@ -110,6 +149,24 @@ class Listing:
     hsn: str | None = None
     weight_grams: int | None = None
     stock_id: str | None = None
+    fulfilment: Fulfilment | None = None
+
+
+@dataclass(frozen=True)
+class ReadyParcel:
+    """A packed parcel that waits for the marketplace's courier. `courier_shipment_id` is what booking it gave."""
+
+    reference: str  # our shipment's id
+    order_ref: str
+    awb: str
+    courier_shipment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ParcelRefusal:
+    reference: str
+    code: str
+    message: str
 
 
 @runtime_checkable
@@ -144,17 +201,51 @@ class AnnouncesDispatch(Protocol):
 
 @runtime_checkable
 class SetsStock(Protocol):
-    async def set_stock(self, levels: Sequence[StockLevel]) -> Sequence[StockRefusal] | FeedTicket: ...
+    async def set_stock(
+        self, levels: Sequence[StockLevel], *, singly: bool = False
+    ) -> Sequence[StockRefusal] | FeedTicket:
+        """Make the channel's stock match: absolute numbers, at most `ChannelVendor.stock_batch`; safe to repeat.
+
+        `singly`: not as a file, for a file with these failed as a whole. Raises Refused only for what refuses them
+        all; what is wrong with one of them is a StockRefusal.
+        """
+        ...
+
+
+@runtime_checkable
+class FollowsFeeds(Protocol):
+    async def feed(self, reference: str) -> FeedState:
+        """What became of a `FeedTicket`. Raises Refused where the channel knows no such file (any more)."""
+        ...
 
 
 @runtime_checkable
 class ListsProducts(Protocol):
-    def listings(self) -> AsyncIterator[Sequence[Listing]]: ...
+    def listings(self) -> AsyncIterator[Sequence[Listing]]:
+        """Everything on sale there, in pages."""
+        ...
+
+
+@runtime_checkable
+class ReportsMarketplaceStock(Protocol):
+    def marketplace_stock(self) -> AsyncIterator[Sequence[MarketplaceLevel]]:
+        """Everything in the marketplace's own warehouses, in pages. What is there is never pushed by us."""
+        ...
+
+
+@runtime_checkable
+class MarksDispatched(Protocol):
+    async def ready_to_dispatch(self, parcels: Sequence[ReadyParcel]) -> Sequence[ParcelRefusal]:
+        """Say that these are packed and may be picked up, at most `ChannelVendor.dispatch_batch`; those not taken.
+        Safe to repeat."""
+        ...
 
 
 @runtime_checkable
 class CancelsOrders(Protocol):
-    async def cancel_order(self, order_ref: str, reason: str) -> None: ...
+    async def cancel_order(self, order_ref: str, reason: str) -> None:
+        """Cancel the whole order there. An order that is cancelled there already is no error."""
+        ...
 
 
 @runtime_checkable
@@ -206,13 +297,31 @@ class PrivacyAsk:
 
 
 @dataclass(frozen=True)
+class FeedFinished:
+    """The file of a `FeedTicket` has been worked off, however it went."""
+
+    reference: str
+
+
+@dataclass(frozen=True)
+class MarketplaceStockChanged:
+    """Something moved in the marketplace's own warehouses: read them afresh."""
+
+
+@dataclass(frozen=True)
 class NothingToDo:
     """Understood, and of no consequence to us (an unknown topic, a product change)."""
 
     topic: str
 
 
-ChannelEvent = OrderChanged | OrderTouched | StoreLeft | PrivacyAsk | NothingToDo
+ChannelEvent = (
+    OrderChanged | OrderTouched | StoreLeft | PrivacyAsk | FeedFinished | MarketplaceStockChanged | NothingToDo
+)
+
+PATH_TOPIC = "x-path-topic"
+"""The header a reader finds the last part of `/webhooks/{vendor}/{store}/{topic}` in; set by us, never taken from
+outside."""
 
 
 class ChannelWebhooks(Protocol):
@@ -297,5 +406,8 @@ class ChannelVendor:
     sweep_every: timedelta = timedelta(minutes=15)
     paces: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """operation → (bucket capacity, refill per second)."""
+    stock_batch: int = 250  # levels one `set_stock` takes
+    stock_by_sku: bool = False  # the SKU is what stock is set by there: it is the variant's id
+    dispatch_batch: int = 25  # parcels one `ready_to_dispatch` takes
     store_id: Callable[[str], str] = lambda typed: typed.strip().lower()
     """What the seller typed → the store's external id; raises Invalid with the fix."""

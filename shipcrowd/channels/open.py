@@ -11,8 +11,11 @@ from shipcrowd.channels.contract import (
     AnnouncesDispatch,
     CancelsOrders,
     ChannelVendor,
+    FollowsFeeds,
     ListsProducts,
+    MarksDispatched,
     MarksPaid,
+    ReportsMarketplaceStock,
     SalesChannel,
     SetsStock,
     StoreAccount,
@@ -21,6 +24,7 @@ from shipcrowd.channels.contract import (
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, outbound, pace
+from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.outbound import Disconnected
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
@@ -28,7 +32,10 @@ from shipcrowd.settings import settings
 ABILITIES: tuple[tuple[str, type], ...] = (
     ("announces_dispatch", AnnouncesDispatch),
     ("sets_stock", SetsStock),
+    ("follows_feeds", FollowsFeeds),
     ("lists_products", ListsProducts),
+    ("reports_marketplace_stock", ReportsMarketplaceStock),
+    ("marks_dispatched", MarksDispatched),
     ("cancels_orders", CancelsOrders),
     ("marks_paid", MarksPaid),
     ("subscribes", Subscribes),
@@ -100,6 +107,16 @@ def on_trial(vendor: ChannelVendor, external_id: str, given: BaseModel) -> Sales
         return given
 
     return vendor.open(_account(vendor, app_settings(vendor), external_id, credentials))
+
+
+class ChannelCannot(Conflict):
+    """This sales channel cannot do that."""
+
+
+def require(connection: Connection, ability: type, words: str) -> None:
+    """Raises ChannelCannot where the store's channel lacks the ability; `words` say what it would do."""
+    if not isinstance(opened(connection), ability):
+        raise ChannelCannot(f"{vendors.vendor(connection.vendor).name} does not let us {words}.")
 
 
 def abilities(channel: SalesChannel) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, failures, jobs, sweeps, vendors
+from shipcrowd.channels import announcements, cancelling, failures, jobs, stocking, sweeps, vendors
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -224,6 +224,8 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
         [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
         keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
     )
+    await stocking.go_on(session, connection)
+    await cancelling.go_on(session, connection)
 
 
 # --- a connected store ----------------------------------------------------------------------------------------------
@@ -313,12 +315,12 @@ async def configure(
 
 async def sync_now(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Read the store now. Raises UnknownConnection, WrongConnectionState."""
-    await _sweep(session, await _usable(session, connection_id, platform))
+    await _sweep(session, await usable(session, connection_id, platform))
 
 
 async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Make sure of the store's webhooks now. Raises UnknownConnection, WrongConnectionState."""
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     await jobs.subscribe.with_(key=jobs.store_key(connection.company_id, connection.id)).enqueue(
         session, company_id=connection.company_id, connection_id=connection.id
     )
@@ -327,7 +329,7 @@ async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) 
 async def replay_item(session: AsyncSession, item_id: UUID, *, platform: str) -> None:
     """Try a failed item again. Raises NoSuchFailedItem, UnknownConnection, WrongConnectionState."""
     item = await failures.get(session, item_id)
-    await _usable(session, item.connection_id, platform)
+    await usable(session, item.connection_id, platform)
     await jobs.replay_item.with_(key=str(item.id)).enqueue(session, company_id=item.company_id, item_id=item.id)
 
 
@@ -336,7 +338,7 @@ async def replay_all(session: AsyncSession, connection_id: UUID, *, platform: st
 
     Raises UnknownConnection, WrongConnectionState.
     """
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     items = await failures.open_ones(session, connection.id, limit=REPLAYED_AT_ONCE)
     await enqueue_many(
         session,
@@ -361,13 +363,14 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     """Tell a store once more of a parcel it refused. Raises NoSuchAnnouncement, IllegalAnnouncementMove,
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
-    await _usable(session, row.connection_id, platform)
+    await usable(session, row.connection_id, platform)
     await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 
 
-async def _usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+async def usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+    """A store that may be called now. Raises UnknownConnection, WrongConnectionState."""
     connection = await connections.get(session, connection_id, vendor=platform)
     if connection.status != Status.connected:
         words = "resume it first" if connection.status == Status.paused else "connect it again"

@@ -313,6 +313,9 @@ class CourierVendor:
     webhooks: CourierWebhooks | None = None
     carries_charge: bool = True  # False: no freight charge and no wallet hold (manual, marketplace couriers)
     tracked: bool = True  # False: nobody tells us how its parcels fare; people do
+    marketplace: bool = False
+    """A marketplace's own courier: its accounts are the company's stores of the channel of that name, and it carries
+    orders of its own store only, which no other courier does."""
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
     tracking_batch: int = 50
     cancel_batch: int = 50
