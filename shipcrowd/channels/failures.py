@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import LargeBinary, func, literal, select, text, update
+from sqlalchemy import LargeBinary, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -166,12 +167,9 @@ async def reseal(session: AsyncSession, limit: int) -> int:
     return len(rows)
 
 
-async def forget(session: AsyncSession, *, days: int) -> None:
-    """Delete resolved ones older than that."""
-    await session.execute(
-        text("DELETE FROM failed_items WHERE resolved_at < :now - make_interval(days => :days)"),
-        {"now": clock.now(), "days": days},
-    )
+async def forget(session: AsyncSession, *, before: datetime) -> None:
+    """Delete those resolved before then."""
+    await session.execute(delete(FailedItem).where(FailedItem.resolved_at < before))
 
 
 def _plain(raw: Json) -> Json:

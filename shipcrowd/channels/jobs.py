@@ -385,13 +385,11 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
 async def tidy() -> None:
     """Daily: old log lines, resolved failures, stock pushes and files that came to their end."""
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
-        await failures.forget(session, days=LOG_DAYS)
-        await session.execute(
-            text("DELETE FROM sync_entries WHERE started_at < :now - make_interval(days => :days)"),
-            {"now": clock.now(), "days": LOG_DAYS},
-        )
-        for table, ended in (("stock_pushes", "finished_at"), ("stock_feeds", "ended_at")):
-            await session.execute(
-                text(f"DELETE FROM {table} WHERE {ended} < :now - make_interval(days => :days)"),
-                {"now": clock.now(), "days": LOG_DAYS},
-            )
+        before = clock.now() - timedelta(days=LOG_DAYS)
+        await failures.forget(session, before=before)
+        for table, ended in (
+            ("sync_entries", "started_at"),
+            ("stock_pushes", "finished_at"),
+            ("stock_feeds", "ended_at"),
+        ):
+            await session.execute(text(f"DELETE FROM {table} WHERE {ended} < :before"), {"before": before})

@@ -12,13 +12,13 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import contract, stock, vendors
 from shipcrowd.channels.contract import FeedStep, StockLevel, StockRefusal
-from shipcrowd.channels.models import FeedState, StockFeed, StoreSync
+from shipcrowd.channels.models import FeedState, StockFeed, StockItem, StockState, StoreSync
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, db, tenancy
@@ -76,10 +76,11 @@ class Batch:
 
 
 async def begin(session: AsyncSession, connection_id: UUID) -> Run | None:
-    """Take the store's stock in hand; None when the store is not to be told now. Raises Later while another process
-    has it: should that one have died, its lease runs out."""
+    """Take the store's stock in hand; None when nothing is queued, or the store is not to be told now. Raises Later
+    while another process has it: should that one have died, its lease runs out."""
     connection = await connections.get(session, connection_id)
-    if connection.status != Status.connected:
+    queued = exists().where(StockItem.connection_id == connection_id, StockItem.state == StockState.queued.value)
+    if connection.status != Status.connected or not await session.scalar(select(queued)):
         return None
     sync = (
         await session.execute(select(StoreSync).where(StoreSync.id == connection_id).with_for_update())

@@ -249,6 +249,7 @@ async def test_a_long_push_gives_its_worker_back_and_goes_on(company, known, far
     monkeypatch.setattr(stocking, "RUN", timedelta(0))
     push = await make(company, known, *((f"V{n}", n) for n in range(12)))
     assert await drain() == 4  # one batch a job, and one that finds nothing left
+    assert [len(levels) for levels, _ in far.sent] == [5, 5, 2]
     assert (await push_of(company, push)).state == "done"
     assert len(far.stock) == 12
 
