@@ -109,6 +109,17 @@ CONNECTION: Mapping[str, Said] = {
     "left": ("Removed at the other side", "bad"),
 }
 
+COURIER_ABILITY: Mapping[str, str] = {
+    "tests_connection": "tests the sign-in",
+    "registers_pickup_points": "knows your pickup addresses",
+    "requests_pickup": "comes on request",
+    "fetches_labels": "its own labels",
+    "books_returns": "returns",
+    "reattempts": "new delivery attempts",
+    "reports_totals": "counts to compare",
+    "sends_webhooks": "live tracking",
+}
+
 REGISTRATION: Mapping[str, Said] = {
     "registered": ("Known", "good"),
     "pending": ("Being told", "wait"),

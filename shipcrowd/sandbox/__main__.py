@@ -6,6 +6,7 @@ import uvicorn
 
 from shipcrowd.sandbox.app import sandbox
 from shipcrowd.sandbox.desk import Desk
+from shipcrowd.sandbox.flipkart.schemas import NewSeller
 
 
 def main() -> None:
@@ -16,10 +17,13 @@ def main() -> None:
         "--seed", type=int, default=1, help="what is drawn by chance is drawn the same with the same seed"
     )
     parser.add_argument("--shop", action="append", default=[], metavar="DOMAIN", help="create this shop at the start")
+    parser.add_argument("--seller", action="append", default=[], metavar="NAME", help="and this seller at Flipkart")
     chosen = parser.parse_args()
     desk = Desk(seed=chosen.seed)
     for domain in chosen.shop or ["my-shop.myshopify.com"]:
         desk.create_shop(domain)
+    for name in chosen.seller or ["Asha Crafts"]:
+        desk.flipkart.create_seller(NewSeller(name=name))
     print(f"The sandbox's desk is at http://127.0.0.1:{chosen.port}/desk")
     uvicorn.run(sandbox(desk), host="127.0.0.1", port=chosen.port, log_level="warning")
 

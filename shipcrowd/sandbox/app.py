@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 
 from shipcrowd.sandbox import desk_http
 from shipcrowd.sandbox.desk import Desk
+from shipcrowd.sandbox.flipkart import web as flipkart_web
 from shipcrowd.sandbox.letters import on_this_machine
 from shipcrowd.sandbox.shopify import bulk as shopify_bulk
 from shipcrowd.sandbox.shopify import web as shopify_web
@@ -40,11 +41,16 @@ async def _labels(desk: Desk, request: Request, host: str, path: str) -> Respons
     return await velocity_web.label(desk.velocity, desk.faults, request, host, path)
 
 
+async def _flipkart(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await flipkart_web.answer(desk.flipkart.world, desk.faults, request, host, path)
+
+
 HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com"), _shop),
     (re.compile(re.escape(shopify_bulk.HOST)), _shopify_files),
     (re.compile(r"shazam\.(velocity|stagingvelocity)\.in"), _courier),
     (re.compile(r"velocity-[a-z-]+\.s3\.ap-south-1\.amazonaws\.com"), _labels),
+    (re.compile(r"(sandbox-)?api\.flipkart\.net"), _flipkart),
 )
 """Which host is answered by whom. What is not here is not reachable through the sandbox."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from shipcrowd.sandbox.desk import NotPossible, Unknown
 from shipcrowd.sandbox.desk_http import CustomToken
+from shipcrowd.sandbox.flipkart.desk_client import FlipkartDeskClient
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,
@@ -43,6 +44,7 @@ class DeskClient:
         self._http = httpx2.AsyncClient(
             base_url=base_url.rstrip("/") + "/desk/api/", transport=transport, trust_env=False, timeout=30
         )
+        self.flipkart = FlipkartDeskClient(self._send)
 
     async def __aenter__(self) -> "DeskClient":
         return self

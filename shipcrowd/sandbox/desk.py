@@ -12,7 +12,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox import views
+from shipcrowd.sandbox.errors import NotPossible, Unknown
 from shipcrowd.sandbox.faults import Faults
+from shipcrowd.sandbox.flipkart import state as flipkart_state
+from shipcrowd.sandbox.flipkart.desk import FlipkartDesk
 from shipcrowd.sandbox.letters import Postman
 from shipcrowd.sandbox.schemas import (
     Access,
@@ -44,14 +47,6 @@ from shipcrowd.sandbox.velocity.state import Parcel, Velocity, VelocityKnobs
 T = TypeVar("T")
 
 
-class Unknown(LookupError):
-    """The desk knows nothing by that name."""
-
-
-class NotPossible(ValueError):
-    """The present state does not allow this."""
-
-
 @dataclass(frozen=True)
 class Credentials:
     """What the product needs to be told to work with this sandbox. None of it protects anything."""
@@ -60,6 +55,8 @@ class Credentials:
     shopify_client_secret: str = "sandbox-client-secret"  # noqa: S105 - a stand-in's
     velocity_username: str = "+919000000000"
     velocity_password: str = "sandbox-password"  # noqa: S105 - a stand-in's
+    flipkart_app_id: str = "sandbox-flipkart-app"
+    flipkart_app_secret: str = "sandbox-flipkart-secret"  # noqa: S105 - a stand-in's
 
 
 class Desk:
@@ -74,6 +71,12 @@ class Desk:
         self.shopify = Shopify(app, self.postman, random.Random(seed))  # noqa: S311
         accounts = {self.credentials.velocity_username: self.credentials.velocity_password}
         self.velocity = Velocity(self.postman, random.Random(seed + 1), accounts)  # noqa: S311
+        partner = flipkart_state.App(
+            self.credentials.flipkart_app_id, self.credentials.flipkart_app_secret, "ShipCrowd"
+        )
+        self.flipkart = FlipkartDesk(
+            flipkart_state.World(partner, self.postman, random.Random(seed + 2))  # noqa: S311
+        )
 
     async def close(self) -> None:
         await self.postman.close()
@@ -81,6 +84,7 @@ class Desk:
     async def drain(self) -> None:
         """Send every webhook that is due."""
         journey.settle(self.velocity)
+        self.flipkart.world.settle()
         await self.postman.drain()
 
     # --- shops ------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from starlette.routing import Route
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.desk import Desk, NotPossible, Unknown
 from shipcrowd.sandbox.faults import FaultKind
+from shipcrowd.sandbox.flipkart import desk_http as flipkart_http
+from shipcrowd.sandbox.flipkart import web as flipkart_web
 from shipcrowd.sandbox.letters import on_this_machine
 from shipcrowd.sandbox.schemas import (
     Access,
@@ -123,6 +125,7 @@ def api(desk: Desk) -> FastAPI:
     _orders(app, desk)
     _parcels(app, desk)
     _settings(app, desk)
+    flipkart_http.add_routes(app, desk.flipkart)
     return app
 
 
@@ -305,6 +308,7 @@ NDR_REASONS = (
 OPERATIONS = {
     "shopify": ("*", "oauth.token", "orders", "order", "fulfillmentCreate", "fulfillmentEventCreate"),
     "velocity": ("*", "auth-token", "serviceability", "forward-order-orchestration", "order-tracking", "cancel-order"),
+    "flipkart": ("*", *flipkart_web.OPERATIONS),
 }
 
 
@@ -320,6 +324,7 @@ def page_routes(desk: Desk) -> list[Route]:
             orders=[order for shop in desk.shops() for order in desk.orders(shop.domain)][::-1][:20],
             parcels=[one for one in desk.parcels() if one.awb][::-1][:50],
             letters=desk.letters(30),
+            flipkart=flipkart_http.page_context(desk.flipkart),
             faults=desk.armed_faults(),
             payments=list(Payment),
             kinds=list(FaultKind),
@@ -396,7 +401,7 @@ async def _do(desk: Desk, what: str, form: dict[str, str]) -> str:
         case "retry":
             return f"{desk.retry_webhooks()} waiting webhooks are sent now."
         case _:
-            raise Unknown(f"the desk cannot {what}")
+            return flipkart_http.do(desk.flipkart, what, form)
 
 
 def _tell(parcel: ParcelView) -> str:

@@ -20,8 +20,8 @@ from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
-from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, quoting
-from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, opened
+from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, places, quoting
+from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, using
 from shipcrowd.shipping.booking import ToBook
 from shipcrowd.shipping.models import Shipment
 
@@ -48,16 +48,16 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
         return None
     asked = False
     try:
-        courier = await opened(prepared.courier, prepared.account_company_id, prepared.account_id)
-        if missing := booking.unregistered(courier, prepared):
-            await _register(company_id, courier, prepared, missing)
-            async with tenancy.acting_for(company_id) as session:
-                await booking.attempt_failed(session, shipment_id)
-                prepared = await booking.start_attempt(session, shipment_id)
-            if prepared is None:
-                return None
-        asked = True
-        given = await courier.book(prepared.request)
+        async with using(prepared.courier, prepared.account_company_id, prepared.account_id) as courier:
+            if missing := booking.unregistered(courier, prepared):
+                await _register(company_id, courier, prepared, missing)
+                async with tenancy.acting_for(company_id) as session:
+                    await booking.attempt_failed(session, shipment_id)
+                    prepared = await booking.start_attempt(session, shipment_id)
+                if prepared is None:
+                    return None
+            asked = True
+            given = await courier.book(prepared.request)
     except Later:
         async with tenancy.acting_for(company_id) as session:
             await booking.attempt_failed(session, shipment_id)
@@ -129,16 +129,16 @@ async def register_place(company_id: UUID, place_id: UUID) -> None:
     """Make a new or changed place known to every courier account that wants to know."""
     usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
     async with tenancy.acting_for(company_id) as session:
-        known = {account.id: await locations.get(session, place_id, account_id=account.id) for account in usable}
+        known = {account.id: await places.as_told(session, place_id, account_id=account.id) for account in usable}
     for account in usable:
         if known[account.id].registered_as is not None:
             continue
-        courier = await opened(account.vendor.slug, account.company_id, account.id)
-        if isinstance(courier, RegistersPickupPoints):
-            try:
-                await register_at(company_id, courier, account.vendor.slug, account.id, known[account.id])
-            except (Refused, Disconnected) as failure:
-                log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
+        try:
+            async with using(account.vendor.slug, account.company_id, account.id) as courier:
+                if isinstance(courier, RegistersPickupPoints):
+                    await register_at(company_id, courier, account.vendor.slug, account.id, known[account.id])
+        except (Refused, Disconnected, NoCourierAccount) as failure:
+            log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------
@@ -261,8 +261,8 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     """Ask a courier how these parcels fare and tell each; they may belong to different companies."""
     whose = await news.by_awb(courier, awbs)
     try:
-        handle = await opened(courier, account_company_id, account_id)
-        replies = await handle.scans(awbs)
+        async with using(courier, account_company_id, account_id) as handle:
+            replies = await handle.scans(awbs)
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))
@@ -360,6 +360,7 @@ async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
                 raise Later(timedelta(seconds=20))
             outcome = Outcome.handled if all(known) else Outcome.ignored
             inbox.settle(again, outcome, "" if all(known) else "no parcel of ours has this AWB")
+            again.body = None  # what it said stands in the scans; couriers write receivers' names into it
 
 
 # --- reactions ------------------------------------------------------------------------------------------------------
