@@ -32,6 +32,7 @@ PUBLIC_API = frozenset(
         # verified by their signature instead
         "POST /api/v1/webhooks/{vendor}",
         "POST /api/v1/webhooks/{vendor}/{store}",
+        "POST /api/v1/webhooks/{vendor}/{store}/{route}",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",

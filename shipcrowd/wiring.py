@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from shipcrowd.channels import jobs as channel_jobs
+from shipcrowd.channels import open as channel_open
 from shipcrowd.channels import vendors as channels
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.connections import jobs as connection_jobs
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
-from shipcrowd.integrations import manual, shopify, velocity
+from shipcrowd.integrations import flipkart, manual, shopify, velocity
 from shipcrowd.kernel import events, idempotency, inbox, jobs, pace, tenancy
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.jobs import Job, Schedule, job
@@ -21,8 +22,8 @@ from shipcrowd.settings import settings
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
-CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
-COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
+CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, flipkart.vendor)
+COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.courier)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),
@@ -60,7 +61,7 @@ SCHEDULES: Sequence[Schedule] = (
 def wire() -> None:
     """Make the tables above known to the modules below them; once a process."""
     channels.use(CHANNELS)
-    couriers.use(COURIERS)
+    couriers.use(COURIERS, at_store=channel_open.open_courier)
     events.listen(LISTENERS)
 
 

@@ -18,12 +18,12 @@ from prometheus_client import Counter
 from pydantic_core import from_json
 
 from shipcrowd.channels import jobs, vendors
-from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.channels.contract import ROUTE_HEADER, ChannelVendor
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.service import Route
 from shipcrowd.kernel import clock, inbox
-from shipcrowd.kernel.errors import BadRequest, ShipcrowdError, TooLarge, Unauthenticated
+from shipcrowd.kernel.errors import BadRequest, NotFound, ShipcrowdError, TooLarge, Unauthenticated
 from shipcrowd.kernel.outbound import Disconnected, Malformed
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.kernel.web import raw_body
@@ -51,6 +51,10 @@ class UnreadableWebhook(BadRequest):
     """The body of a webhook is JSON."""
 
 
+class NoSuchWebhookRoute(NotFound):
+    """This channel sends nothing to an address of that name."""
+
+
 @dataclass(frozen=True)
 class Door:
     """A store's way in: whose it is, and what its webhooks may be signed with."""
@@ -76,18 +80,29 @@ async def receive_for_store(vendor: str, store: str, request: Request) -> Respon
     return await _receive(vendors.vendor(vendor), store, request)
 
 
+@router.post("/{vendor}/{store}/{route}", response_class=Response)
+async def receive_by_route(vendor: str, store: str, route: str, request: Request) -> Response:
+    """A webhook of a sender that uses an address for each topic."""
+    known = vendors.vendor(vendor)
+    if route not in known.webhook_routes:
+        raise NoSuchWebhookRoute(f"known: {', '.join(known.webhook_routes) or 'none'}")
+    return await _receive(known, store, request, route)
+
+
 def forget_doors() -> None:
     """Drop what this process remembers of stores' secrets."""
     _Doors.known.clear()
 
 
-async def _receive(vendor: ChannelVendor, store: str | None, request: Request) -> Response:
+async def _receive(vendor: ChannelVendor, store: str | None, request: Request, by: str | None = None) -> Response:
     try:
         body = await raw_body(request)
     except TooLarge:
         REFUSED.labels(vendor.slug, "too_large").inc()
         raise
-    headers = dict(request.headers.items())
+    headers = {name: value for name, value in request.headers.items() if name != ROUTE_HEADER}
+    if by is not None:
+        headers[ROUTE_HEADER] = by
     if not body:
         REFUSED.labels(vendor.slug, "empty").inc()
         raise EmptyWebhook()

@@ -18,6 +18,7 @@ from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.kernel import outbound, pace, tenancy
 from shipcrowd.kernel.errors import NotFound
+from shipcrowd.orders.schemas import Fulfilment
 
 NO_ACCOUNT = UUID(int=0)
 """The account of couriers that have none: the seller types the AWB."""
@@ -40,6 +41,13 @@ class Account:
     @property
     def usable(self) -> bool:
         return self.status == Status.connected
+
+    def carries(self, fulfilment: str, connection_id: UUID | None) -> bool:
+        """Whether orders that go this way, from this store, are for this account: a marketplace's courier and its
+        store's orders belong to each other."""
+        if fulfilment == Fulfilment.marketplace_logistics:
+            return self.vendor.marketplace and self.id == connection_id
+        return not self.vendor.marketplace
 
 
 async def accounts(company_id: UUID) -> list[Account]:
@@ -68,11 +76,10 @@ async def accounts(company_id: UUID) -> list[Account]:
 
 
 async def _rows(session: AsyncSession) -> Sequence[Connection]:
-    query = select(Connection).where(
-        Connection.kind == Kind.courier, Connection.status.in_([Status.connected, Status.paused])
-    )
-    known = {vendor.slug for vendor in vendors.vendors()}
-    return [row for row in (await session.execute(query)).scalars() if row.vendor in known]
+    query = select(Connection).where(Connection.status.in_([Status.connected, Status.paused]))
+    # A marketplace's own courier is reached through the store.
+    known = {vendor.slug: Kind.channel if vendor.marketplace else Kind.courier for vendor in vendors.vendors()}
+    return [row for row in (await session.execute(query)).scalars() if known.get(row.vendor) == row.kind]
 
 
 def _account(row: Connection) -> Account:
@@ -82,6 +89,8 @@ def _account(row: Connection) -> Account:
 async def opened(courier: str, company_id: UUID, account_id: UUID) -> Courier:
     """Open an account for calls. `company_id` owns it. Raises NoCourierAccount; holds no transaction afterwards."""
     vendor = vendors.vendor(courier)
+    if vendor.marketplace:
+        return await vendors.open_at_store(company_id, account_id)
     if account_id == NO_ACCOUNT:
         return vendor.open(CourierAccount(f"{courier}:none", vendor.credentials(), outbound.http(courier)))
     async with tenancy.acting_for(company_id) as session:

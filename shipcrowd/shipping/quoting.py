@@ -175,7 +175,9 @@ async def quote(
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-    usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
+        goes = (order.fulfilment, order.connection_id)
+    every = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
+    usable = [account for account in every if account.carries(*goes)]
     answers = await ask_all(asked, usable)
     async with tenancy.acting_for(company_id) as session:
         options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
