@@ -23,7 +23,7 @@ from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
 CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, flipkart.vendor)
-COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.courier)
+COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.logistics)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),

@@ -1,6 +1,6 @@
 """Flipkart Marketplace: orders come in shipments, which Flipkart's own courier carries or the seller's.
 
-`vendor` is the sales channel, `courier` the same account as a courier: packing at Flipkart yields its label. See
+`vendor` is the sales channel, `logistics` the same account as a courier: packing at Flipkart yields its label. See
 README.md for what is supported, how to get credentials, and what is odd.
 """
 
@@ -21,7 +21,7 @@ __all__ = [
     "FlipkartCourier",
     "FlipkartCredentials",
     "NotAFlipkartSeller",
-    "courier",
+    "logistics",
     "vendor",
 ]
 
@@ -52,7 +52,7 @@ def _by_store_only(account: CourierAccount) -> Courier:
     raise Disconnected("Connect the Flipkart store; its courier comes with it.")
 
 
-courier = CourierVendor(
+logistics = CourierVendor(
     slug="flipkart",
     name="Flipkart logistics",
     credentials=FlipkartCredentials,

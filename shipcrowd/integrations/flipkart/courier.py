@@ -57,7 +57,8 @@ class FlipkartCourier:
     """Standard fulfilment of one connected store. See `couriers.contract` for what each method promises."""
 
     def __init__(self, account: StoreAccount) -> None:
-        self._client = FlipkartClient(account)
+        self._client = FlipkartClient(account, hurried=True)
+        self._in_peace = FlipkartClient(account)
         self._base = oauth.base_url(flipkart_app(account.app))
 
     async def offers(self, parcel: Parcel) -> Sequence[ServiceOffer]:
@@ -122,7 +123,7 @@ class FlipkartCourier:
 
     async def scans_of(self, shipments: Mapping[str, str]) -> Mapping[str, TrackingReply]:
         """Flipkart shows a shipment's state and when it changed last, not its way: one scan each."""
-        states = await sync.states_of(self._client, list(shipments.values()))
+        states = await sync.states_of(self._in_peace, list(shipments.values()))
         return {awb: _reply(awb, states.get(shipment)) for awb, shipment in shipments.items()}
 
     async def fetch_label(self, url: str) -> bytes:
