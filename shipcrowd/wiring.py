@@ -19,6 +19,7 @@ from shipcrowd.ledger import jobs as ledger_jobs
 from shipcrowd.locations.events import PlaceChanged
 from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.settings import settings
+from shipcrowd.shipping import handing
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
@@ -55,6 +56,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("45 3 * * *", connection_jobs.forget),
     Schedule("15 * * * *", ledger_jobs.check_invariants),
     Schedule("45 * * * *", shipping_jobs.check_books),
+    Schedule("*/15 * * * *", handing.refresh_labels),
 )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Payment
 from shipcrowd.documents.papers import ManifestData, ManifestRow
 from shipcrowd.documents.render import manifest_pdf_async
@@ -13,7 +14,7 @@ from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, counters, pages, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.money import Money
-from shipcrowd.shipping import places
+from shipcrowd.shipping import handing, places
 from shipcrowd.shipping.booking import ShipmentNotFound
 from shipcrowd.shipping.labels import party
 from shipcrowd.shipping.models import Manifest, Shipment, State
@@ -85,6 +86,8 @@ async def close(session: AsyncSession, manifest_id: UUID) -> Manifest:
     if not manifest.parcels:
         raise ManifestEmpty
     manifest.state, manifest.closed_at = "closed", clock.now()
+    if vendors.vendor(manifest.courier).marketplace:
+        await handing.mark_ready.enqueue(session, company_id=manifest.company_id, manifest_id=manifest.id)
     return manifest
 
 
