@@ -123,6 +123,11 @@ def _passed(page: Sequence[Raw], since: datetime) -> datetime | None:
     return known[-1]
 
 
+async def probe(api: FlipkartClient) -> None:
+    """One search for nothing in particular. Raises what is wrong with the connection."""
+    await api.call(client.SEARCH, body=_asked(searches(clock.now())[0]))
+
+
 async def one(api: FlipkartClient, shipment_id: str) -> tuple[Raw, Raw]:
     """A shipment and its details, read afresh. Raises Refused("not_found", …)."""
     found = await _by_id(api, [shipment_id])

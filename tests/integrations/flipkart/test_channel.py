@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from shipcrowd.channels import open as channel_open
@@ -134,6 +135,15 @@ async def test_the_locations_tell_that_the_connection_works(flipkart, wrapped):
     assert info.external_id == SELLER
     assert info.details == {f"location.{LOCATION}": "Peenya", "location.LOC2": "LOC2"}
     assert flipkart.paced[0] == ("hurry", "hour")  # a person waits for it
+
+
+async def test_without_a_list_of_locations_a_search_tells_that_the_connection_works(flipkart):
+    flipkart.on("/locations/allLocations", httpx2.Response(404, json={})).on(FILTER, {"shipments": []})
+    assert (await flipkart.channel().store()).details == {}
+    assert flipkart.paths() == ["/locations/allLocations", FILTER]
+    flipkart.on("/locations/allLocations", httpx2.Response(403, json={}))
+    with pytest.raises(Refused):
+        await flipkart.channel().store()
 
 
 async def test_credentials_of_another_seller_are_refused(flipkart):

@@ -3,7 +3,7 @@ import json
 import httpx2
 import pytest
 
-from shipcrowd.integrations.flipkart import client
+from shipcrowd.integrations.flipkart import client, vendor
 from shipcrowd.integrations.flipkart.client import Outcome, outcomes, sku_outcomes
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
 
@@ -102,6 +102,14 @@ async def test_a_call_that_changes_something_may_have_been_heard(flipkart, answe
     with pytest.raises(Unavailable) as raised:
         await flipkart.client().call(client.DISPATCH, body={})
     assert raised.value.maybe_received
+
+
+@pytest.mark.parametrize(("bucket", "seconds", "most"), [("hour", 3600, 1000), ("second", 1, 10)])
+def test_what_a_bucket_holds_and_what_flows_in_are_together_no_more_than_the_limit(bucket, seconds, most):
+    capacity, refill = vendor.paces[bucket]
+    assert capacity + refill * seconds <= most
+    assert capacity * vendor.reserve >= 1  # a share of less than one call is no share
+    assert vendor.reserve == 0.2
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------

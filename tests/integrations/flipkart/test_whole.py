@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import httpx2
@@ -15,7 +16,9 @@ from sqlalchemy import select, update
 from shipcrowd import wiring
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels import service, vendors, webhooks
+from shipcrowd.channels.contract import ROUTE_HEADER
 from shipcrowd.connections import routes
+from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.documents import keeping
@@ -158,6 +161,30 @@ async def test_an_own_application_is_connected_by_minting_and_the_store_is_read(
     assert far.minted == 1
 
 
+async def test_signing_in_is_bound_by_its_nonce_for_the_callback_names_no_store(far, seller, monkeypatch):
+    for name, value in (("APP_ID", "her-app"), ("APP_SECRET", far.good_secret)):
+        monkeypatch.setenv(f"SHIPCROWD_FLIPKART_{name}", value)
+    settings.cache_clear()
+    try:
+        url = await service.start_sign_in(seller, platform="flipkart", store="Seller-77", actor="user:asha")
+        state = dict(parse_qsl(urlsplit(url).query))["state"]
+        query = [("code", "c0de"), ("state", state)]
+        with pytest.raises(connections.SignInStale):
+            await service.finish_sign_in(seller, platform="flipkart", query=query, actor="user:mallory")
+        assert far.calls == []
+        made = await service.finish_sign_in(seller, platform="flipkart", query=query, actor="user:asha")
+        with pytest.raises(connections.SignInStale):
+            await service.finish_sign_in(seller, platform="flipkart", query=query, actor="user:asha")
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    async with tenancy.acting_for(seller) as session:
+        row = await connections.get(session, made)
+        held = connections.credentials(row, vendors.vendor("flipkart").credentials)
+    assert (row.external_id, held.kind, held.seller_id) == ("seller-77", "signed_in", "seller-77")
+    assert far.minted == 1
+
+
 async def test_wrong_keys_are_told_in_flipkarts_words_and_nothing_is_saved(far, seller):
     with pytest.raises(service.CannotConnect, match="Bad credentials"):
         await connected(seller, secret="wrong")
@@ -234,6 +261,15 @@ async def test_each_of_the_plans_addresses_takes_what_is_signed_for_it(far, sell
     assert await order(seller, "by-0")
     body = said("x")
     assert await posted(name, body, signed(name, body, route="nowhere"), "nowhere") == 404
+
+
+async def test_a_sender_does_not_say_which_address_it_came_to(far, seller):
+    _, name = await connected(seller)
+    await drain()
+    body = said("ship-4")
+    by_route = signed(name, body, route="order-placed") | {ROUTE_HEADER: "order-placed"}
+    assert await posted(name, body, by_route) == 401
+    assert await posted(name, body, signed(name, body) | {ROUTE_HEADER: "order-placed"}) == 200
 
 
 async def test_what_is_forged_or_old_is_refused_and_leaves_no_trace(far, seller):
