@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from shipcrowd.couriers.contract import Courier
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Http, Json
 from shipcrowd.orders.schemas import Fulfilment, IncomingOrder
@@ -241,6 +242,98 @@ class MarksDispatched(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PriceChange:
+    """`selling` is what a buyer pays for one, `mrp` the printed price; None leaves it."""
+
+    external_variant_id: str
+    selling: Money
+    mrp: Money | None = None
+
+
+@runtime_checkable
+class SetsPrices(Protocol):
+    async def set_prices(self, changes: Sequence[PriceChange]) -> Sequence[StockRefusal]:
+        """Those that were not taken, with the channel's reason."""
+        ...
+
+
+@runtime_checkable
+class ChangesDeliveryDate(Protocol):
+    async def rescheduled(self, dispatch_ref: str, expected: datetime) -> None:
+        """A parcel the channel was told of is expected on another day."""
+        ...
+
+
+class ReturnKind(StrEnum):
+    customer = "customer"  # the buyer had it and sends it back
+    undelivered = "undelivered"  # it never reached the buyer (RTO)
+
+
+class ReturnState(StrEnum):
+    open = "open"
+    approved = "approved"
+    rejected = "rejected"
+    picked_up = "picked_up"
+    completed = "completed"
+    cancelled = "cancelled"
+
+
+@dataclass(frozen=True)
+class ChannelReturn:
+    """Units of one order line that come back. `state` is None where the channel's `status` is unknown to us: then it
+    is kept and moves nothing. `problem` is set, and the rest as far as it was readable, where it could not be read."""
+
+    external_id: str
+    kind: ReturnKind
+    order_external_id: str
+    line_external_id: str | None
+    state: ReturnState | None
+    status: str  # the channel's own word
+    units: int
+    reason: str = ""
+    comment: str = ""
+    awb: str | None = None
+    carrier: str | None = None
+    location: str = ""
+    service_id: str = ""
+    asked_at: datetime | None = None
+    updated_at: datetime | None = None
+    expected_at: datetime | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ReturnDecision:
+    """What the seller says to a return: `action` is approve, reject, pickup, attempt, complete or cancel."""
+
+    external_id: str
+    action: str
+    location: str
+    service_id: str = ""
+    at: datetime | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class ReturnResult:
+    external_id: str
+    done: bool
+    code: str = ""
+    message: str = ""
+
+
+@runtime_checkable
+class HandlesReturns(Protocol):
+    def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
+        """Returns changed at or after `since`, by page."""
+        ...
+
+    async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:
+        """What became of each decision, in the order given."""
+        ...
+
+
 @runtime_checkable
 class CancelsOrders(Protocol):
     async def cancel_order(self, order_ref: str, reason: str) -> None:
@@ -364,6 +457,8 @@ class StoreAccount:
     """`await pace(operation, cost)` waits for its turn in the shared bucket of this account."""
     retune: Callable[[str, float, float, float], Awaitable[None]]
     """`await retune(operation, capacity, left, refill_per_second)`: the vendor told us the bucket's real state."""
+    hurry: Callable[[str, int], Awaitable[None]] | None = None
+    """As `pace`, for what a person waits for: may also use the share kept for that (`ChannelVendor.reserve`)."""
 
 
 @dataclass(frozen=True)
@@ -371,14 +466,15 @@ class SignIn:
     """A sign-in by redirect (OAuth). Both functions are pure but for `finish`, which exchanges the code.
 
     `start(app, shop, state, redirect_uri)` → the URL to send the browser to; raises Invalid for a bad shop.
-    `check(app, query, now)` → the shop; raises Unauthenticated for a forged or stale callback. `query` is the
-    list of decoded (key, value) pairs. The `state` itself is bound to the session by the caller.
-    `await finish(app, http, shop, code, redirect_uri, now)` → credentials.
+    `check(app, query, now)` → the shop, or None where the vendor's callback names none: then the `state`, which the
+    caller bound to the session and the shop, is all there is to go by. Raises Unauthenticated for a forged or stale
+    callback. `query` is the list of decoded (key, value) pairs.
+    `await finish(app, http, shop, query, redirect_uri, now)` → credentials; `query` holds the `code`.
     """
 
     start: Callable[[BaseModel, str, str, str], str]
-    check: Callable[[BaseModel, Sequence[tuple[str, str]], datetime], str]
-    finish: Callable[[BaseModel, Http, str, str, str, datetime], Awaitable[BaseModel]]
+    check: Callable[[BaseModel, Sequence[tuple[str, str]], datetime], str | None]
+    finish: Callable[[BaseModel, Http, str, Mapping[str, str], str, datetime], Awaitable[BaseModel]]
 
 
 @dataclass(frozen=True)
@@ -387,8 +483,9 @@ class ChannelVendor:
 
     `credentials` is the pydantic model stored (encrypted) per store; it also draws the connect form where a seller
     may paste credentials. `app_settings` is a pydantic model of the app's own keys, filled from settings named
-    `SHIPCROWD_<SLUG>_<FIELD>`. `expires_at(credentials)` says when they must be renewed (None: never);
-    `await renew(app, http, external_id, credentials, now)` does it.
+    `SHIPCROWD_<SLUG>_<FIELD>` (and `public_url` from ours). `expires_at(credentials)` says when they end (None:
+    never); `await renew(app, http, external_id, credentials, now)` gets others. What a seller pastes may have ended
+    from the start: then it is only the means to get a token, and is renewed before it is tried.
     """
 
     slug: str
@@ -402,6 +499,8 @@ class ChannelVendor:
     pasted: bool = True  # a seller may paste credentials instead of signing in
     expires_at: Callable[[BaseModel], datetime | None] = lambda credentials: None
     renew: Callable[[BaseModel, Http, str, BaseModel, datetime], Awaitable[BaseModel]] | None = None
+    renew_at: Callable[[BaseModel], datetime | None] | None = None
+    """When they are to be renewed; by default a few minutes before they end."""
     overlap: timedelta = timedelta(minutes=15)  # how far a sweep looks back behind its mark
     sweep_every: timedelta = timedelta(minutes=15)
     paces: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
@@ -409,5 +508,9 @@ class ChannelVendor:
     stock_batch: int = 250  # levels one `set_stock` takes
     stock_by_sku: bool = False  # the SKU is what stock is set by there: it is the variant's id
     dispatch_batch: int = 25  # parcels one `ready_to_dispatch` takes
+    reserve: float = 0.0
+    """The share of every pace that is kept for what a person waits for (`StoreAccount.hurry`)."""
+    courier: Callable[[StoreAccount], Courier] | None = None
+    """The marketplace's own courier, opened with the store's account (`CourierVendor.marketplace`)."""
     store_id: Callable[[str], str] = lambda typed: typed.strip().lower()
     """What the seller typed → the store's external id; raises Invalid with the fix."""

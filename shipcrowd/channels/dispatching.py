@@ -1,6 +1,7 @@
 """Telling a marketplace that parcels are packed and wait for its courier. Safe to repeat, so a call that may or may
 not have arrived is simply made again; what the marketplace says stands on each order's timeline."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from shipcrowd.channels import sweeps, vendors
 from shipcrowd.channels.contract import MarksDispatched, ParcelRefusal, ReadyParcel
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.connections.models import Connection
+from shipcrowd.couriers import vendors as couriers
 from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.jobs import enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
@@ -39,8 +41,38 @@ async def ask(session: AsyncSession, connection: Connection, shipment_ids: Seque
     for shipment, _ in found.values():
         if shipment.state not in WAITS or shipment.awb is None:
             raise NotPacked(f"{shipment.number} is {shipment.state}", field="shipment_ids")
-    most = vendors.vendor(connection.vendor).dispatch_batch
-    ids = {"company_id": connection.company_id, "connection_id": connection.id}
+    await _enqueue(session, connection.company_id, connection.id, connection.vendor, wanted)
+
+
+@job(name="channels.parcels_ready")
+async def parcels_ready(company_id: UUID, manifest_id: UUID) -> None:
+    """Hears ParcelsReady: what marketplaces' own couriers carry of it is ready, and its stores are told."""
+    own = [vendor.slug for vendor in couriers.vendors() if vendor.marketplace]
+    query = (
+        select(Order.connection_id, Shipment.courier, Shipment.id)
+        .join(Order, (Order.company_id == Shipment.company_id) & (Order.id == Shipment.order_id))
+        .where(
+            Shipment.manifest_id == manifest_id,
+            Shipment.courier.in_(own),
+            Shipment.state.in_(WAITS),
+            Order.connection_id.is_not(None),
+        )
+        .order_by(Shipment.id)
+    )
+    stores: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
+    async with acting_for(company_id) as session:
+        for connection_id, courier, shipment_id in (await session.execute(query)).tuples():
+            if connection_id is not None:
+                stores[connection_id, courier].append(shipment_id)
+        for (connection_id, courier), waiting in stores.items():
+            await _enqueue(session, company_id, connection_id, courier, waiting)
+
+
+async def _enqueue(
+    session: AsyncSession, company_id: UUID, connection_id: UUID, vendor: str, wanted: Sequence[UUID]
+) -> None:
+    most = vendors.vendor(vendor).dispatch_batch
+    ids = {"company_id": company_id, "connection_id": connection_id}
     await enqueue_many(
         session,
         mark_dispatched,

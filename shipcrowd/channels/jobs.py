@@ -18,7 +18,7 @@ from shipcrowd.channels import failures, importing, intake, sweeps, waiting
 from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
 from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
-from shipcrowd.channels.dispatching import mark_dispatched
+from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
@@ -44,6 +44,7 @@ __all__ = [
     "carry_out",
     "follow_feed",
     "mark_dispatched",
+    "parcels_ready",
     "progress",
     "read_due",
     "read_listings",

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import announcing, vendors
 from shipcrowd.connections.models import Connection
-from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import Booking, Progress
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Conflict, Invalid
@@ -36,10 +35,6 @@ class ShippedByMarketplace(Conflict):
 
 class AmbiguousOrder(Conflict):
     """Several orders go by this number; give the channel's id of one."""
-
-
-class NoMarketplaceCourier(Conflict):
-    """The marketplace's own courier carries this order, and it cannot be asked from here."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +136,7 @@ async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, act
     """A shipment of the order, booked now where there is none: at the courier and service wished for, else the
     cheapest; where the marketplace's own courier carries the order, with that one.
 
-    Asks couriers. Raises OrderNotFound, ShippedByMarketplace, NoMarketplaceCourier, NoSuchOption, and what quoting and
-    booking do.
+    Asks couriers. Raises OrderNotFound, ShippedByMarketplace, NoSuchOption, and what quoting and booking do.
     """
     async with acting_for(company_id) as session:
         order = of_store(await orders.got(session, wish.order_id), connection)
@@ -151,7 +145,7 @@ async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, act
             if shipment.state not in CAME_TO_NOTHING:
                 return shipment
     quote = await shipping.quote(company_id, order.id, place_id=wish.place_id, package=wish.package)
-    option = _choose(quote, order, wish)
+    option = _choose(quote, wish)
     async with acting_for(company_id) as session:
         shipment = await shipping.book(
             session, quote.id, service=option.service, account_id=option.account_id, actor=actor
@@ -161,15 +155,11 @@ async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, act
         return shipment
 
 
-def _choose(quote: Quote, order: Order, wish: Wish) -> Option:
+def _choose(quote: Quote, wish: Wish) -> Option:
     """The first, for options come cheapest first, of those that fit."""
-    theirs = order.fulfilment == Fulfilment.marketplace_logistics
     bookable = [option for option in quoting.options_of(quote) if option.price_paise is not None]
-    allowed = [option for option in bookable if couriers.vendor(option.courier).marketplace == theirs]
-    if theirs and not allowed:
-        raise NoMarketplaceCourier(f"Make the label of order {order.number} at the marketplace.")
-    for option in allowed:
+    for option in bookable:
         if wish.courier in (None, option.courier) and wish.service in (None, option.service):
             return option
-    offered = ", ".join(sorted({f"{option.courier}/{option.service}" for option in allowed}))
+    offered = ", ".join(sorted({f"{option.courier}/{option.service}" for option in bookable}))
     raise NoSuchOption(f"choose one of: {offered}", field="courier" if wish.courier else "service")

@@ -71,15 +71,17 @@ async def connect_pasted(
     ConnectedElsewhere, Unavailable.
     """
     vendor = vendors.vendor(platform)
-    credentials = pasted(vendor, given)
-    info = await _try(vendor, vendor.store_id(store), credentials)
+    external_id = vendor.store_id(store)
+    credentials = await _begun(vendor, external_id, pasted(vendor, given))
+    info = await _try(vendor, external_id, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
 
 
 async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | None]) -> StoreInfo:
     """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
     vendor = vendors.vendor(platform)
-    return await _try(vendor, vendor.store_id(store), pasted(vendor, given))
+    external_id = vendor.store_id(store)
+    return await _try(vendor, external_id, await _begun(vendor, external_id, pasted(vendor, given)))
 
 
 async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
@@ -108,15 +110,15 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if shop != expected:
+    if shop is not None and shop != expected:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(
-            app, outbound.http(platform), shop, found.get("code", ""), redirect_uri(platform), clock.now()
+            app, outbound.http(platform), expected, found, redirect_uri(platform), clock.now()
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, shop, credentials)
+    info = await _try(vendor, expected, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
@@ -153,6 +155,17 @@ def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
 def _may_be_pasted(field: FieldInfo) -> bool:
     extra = cast(object, field.json_schema_extra)
     return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+
+
+async def _begun(vendor: ChannelVendor, external_id: str, given: BaseModel) -> BaseModel:
+    """What was pasted, or the token it is the means to get."""
+    ends = vendor.expires_at(given)
+    if vendor.renew is None or ends is None or ends > clock.now():
+        return given
+    try:
+        return await vendor.renew(app_settings(vendor), outbound.http(vendor.slug), external_id, given, clock.now())
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
 
 
 async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:

@@ -352,9 +352,11 @@ def _check(app: BaseModel, query: Sequence[tuple[str, str]], now: datetime) -> s
     return found["shop"]
 
 
-async def _finish(app: BaseModel, http: Http, shop: str, code: str, redirect_uri: str, now: datetime) -> BazaarKeys:
+async def _finish(
+    app: BaseModel, http: Http, shop: str, query: Mapping[str, str], redirect: str, now: datetime
+) -> BazaarKeys:
     SHOPS[shop].calls.append("finish")
-    if code != "good-code":
+    if query.get("code") != "good-code":
         raise Disconnected("The code was used before.")
     return BazaarKeys(token=SecretStr(GOOD_TOKEN), expires_at=now + timedelta(hours=1))
 

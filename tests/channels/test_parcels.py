@@ -7,8 +7,6 @@ from datetime import timedelta
 import pytest
 
 from shipcrowd.channels import jobs
-from shipcrowd.connections import service as connections
-from shipcrowd.connections.models import Kind
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.identity.models import Company
 from shipcrowd.integrations import manual
@@ -170,16 +168,12 @@ async def test_the_marketplaces_own_courier_carries_what_is_its_own_and_nothing_
     own = dataclasses.replace(
         courier.vendor(script), slug="bazaar", marketplace=True, shared=False, carries_charge=False
     )
-    couriers.use([*couriers.vendors(), own])
-    async with tenancy.acting_for(company) as session:
-        await connections.connect(
-            session,
-            vendor="bazaar",
-            external_id="own",
-            name="Own",
-            kind=Kind.courier,
-            credentials=courier.NoCredentials(),
-        )
+
+    async def at_store(*opened):
+        assert opened == (company, store)
+        return courier.ScriptedCourier(script)
+
+    couriers.use([*couriers.vendors(), own], at_store=at_store)
     theirs, ours = await ordered(order("1001", fulfilment=Fulfilment.marketplace_logistics), order("1002"))
     await _paid(company)
     path = f"/integrations/bazaar/stores/{store}/generate-label"
@@ -197,7 +191,8 @@ async def test_who_carries_the_order_decides_who_prints_its_label(http, company,
     answer = await http.post(path, json={"order_id": str(held), **BOX})
     assert (answer.status_code, answer.json()["code"]) == (409, "shipped_by_marketplace")
     answer = await http.post(path, json={"order_id": str(theirs), **BOX})
-    assert answer.status_code >= 400
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_courier_to_ask")
+    assert "marketplace's own courier" in answer.json()["detail"]
     assert (await parcels(company, theirs), script.asked) == ([], [])
 
 

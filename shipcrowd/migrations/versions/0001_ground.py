@@ -626,6 +626,8 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('label_url', sa.Text(), nullable=True),
     sa.Column('label_key', sa.Text(), nullable=True),
+    sa.Column('label_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('late_told_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('labels_printed', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('reason_code', sa.Text(), nullable=True),
     sa.Column('reason', sa.Text(), nullable=True),
@@ -651,6 +653,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('company_id', 'number', name=op.f('uq_shipments_company_id_number'))
     )
     op.create_index('ix_shipments_due', 'shipments', ['next_check_at'], unique=False, postgresql_where=sa.text('next_check_at IS NOT NULL'))
+    op.create_index('ix_shipments_label', 'shipments', ['label_until'], unique=False, postgresql_where=sa.text('label_until IS NOT NULL'))
     op.create_index('ix_shipments_manifest', 'shipments', ['company_id', 'manifest_id'], unique=False, postgresql_where=sa.text('manifest_id IS NOT NULL'))
     op.create_index('ix_shipments_newest', 'shipments', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_shipments_order', 'shipments', ['company_id', 'order_id'], unique=False)
