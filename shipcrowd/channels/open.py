@@ -13,7 +13,6 @@ from shipcrowd.channels.contract import (
     ChangesDeliveryDate,
     ChannelVendor,
     FollowsFeeds,
-    HandlesReturns,
     ListsProducts,
     MarksDispatched,
     MarksPaid,
@@ -24,6 +23,7 @@ from shipcrowd.channels.contract import (
     StoreAccount,
     Subscribes,
 )
+from shipcrowd.channels.returns_contract import HandlesReturns
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.couriers.contract import Courier

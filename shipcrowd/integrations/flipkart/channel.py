@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from shipcrowd.channels.contract import (
-    ChannelReturn,
     Dispatch,
     Listing,
     Milestone,
@@ -12,13 +11,12 @@ from shipcrowd.channels.contract import (
     ParcelRefusal,
     PriceChange,
     ReadyParcel,
-    ReturnDecision,
-    ReturnResult,
     StockLevel,
     StockRefusal,
     StoreAccount,
     StoreInfo,
 )
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnResult
 from shipcrowd.integrations.flipkart import client, handing, listings, mapping, returns, selfship, sync, words
 from shipcrowd.integrations.flipkart.client import FlipkartClient, outcomes
 from shipcrowd.integrations.flipkart.reading import first, obj, objects, reading, text

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
-from shipcrowd.channels.contract import ChannelReturn, ReturnDecision, ReturnKind, ReturnResult, ReturnState
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnKind, ReturnResult, ReturnState
 from shipcrowd.integrations.flipkart import client
 from shipcrowd.integrations.flipkart.client import FlipkartClient, outcomes
 from shipcrowd.integrations.flipkart.reading import first, moment, obj, reading, spoken, text, units

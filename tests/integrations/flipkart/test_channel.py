@@ -12,8 +12,8 @@ from shipcrowd.channels.contract import (
     AnnouncesDispatch,
     CancelsOrders,
     Dispatch,
-    HandlesReturns,
     ListsProducts,
+    MarksDispatched,
     Milestone,
     PriceChange,
     ReadyParcel,
@@ -22,6 +22,7 @@ from shipcrowd.channels.contract import (
     SetsStock,
     StockLevel,
 )
+from shipcrowd.channels.returns_contract import HandlesReturns
 from shipcrowd.integrations.flipkart import client, mapping
 from shipcrowd.integrations.flipkart.reading import moment, spoken
 from shipcrowd.kernel.money import Money
@@ -118,11 +119,19 @@ def ids(pages) -> list[str]:
 def test_it_is_a_channel_with_the_abilities_it_is_known_for(flipkart):
     channel = flipkart.channel()
     assert isinstance(channel, SalesChannel)
-    for ability in (AnnouncesDispatch, SetsStock, ListsProducts, CancelsOrders, SetsPrices, HandlesReturns):
+    for ability in (
+        AnnouncesDispatch,
+        SetsStock,
+        ListsProducts,
+        MarksDispatched,
+        CancelsOrders,
+        SetsPrices,
+        HandlesReturns,
+    ):
         assert isinstance(channel, ability)
     assert channel_open.abilities(channel) == [
-        "announces_dispatch", "sets_stock", "lists_products", "cancels_orders", "sets_prices", "changes_delivery_date",
-        "handles_returns",
+        "announces_dispatch", "sets_stock", "lists_products", "marks_dispatched", "cancels_orders", "sets_prices",
+        "changes_delivery_date", "handles_returns",
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from shipcrowd.channels.contract import ReturnDecision, ReturnKind, ReturnState
+from shipcrowd.channels.returns_contract import ReturnDecision, ReturnKind, ReturnState
 from shipcrowd.integrations.flipkart.reading import moment
 from shipcrowd.kernel.outbound import Unavailable
 

@@ -342,7 +342,7 @@ async def test_what_flipkart_holds_meanwhile_is_refused_and_can_be_booked_later(
 async def test_a_self_ship_order_goes_to_every_courier_but_flipkarts(far, seller):
     found = await ready(far, seller, "ship-8", shipmentType="SELF")
     assert found.fulfilment == "seller"
-    with pytest.raises(quoting.CouriersUnavailable, match="connect a courier"):
+    with pytest.raises(quoting.NoCourierToAsk, match="connect a courier"):
         await quoting.quote(seller, found.id, package=BOX)
 
 
