@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from shipcrowd.sandbox import desk_http
+from shipcrowd.sandbox.amazon import lwa as amazon_lwa
+from shipcrowd.sandbox.amazon import web as amazon_web
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.letters import on_this_machine
 from shipcrowd.sandbox.shopify import bulk as shopify_bulk
@@ -40,11 +42,26 @@ async def _labels(desk: Desk, request: Request, host: str, path: str) -> Respons
     return await velocity_web.label(desk.velocity, desk.faults, request, host, path)
 
 
+async def _amazon(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_web.answer(desk.amazon.world, desk.faults, request, host)
+
+
+async def _amazon_sign_in(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_lwa.token_endpoint(desk.amazon.world, desk.faults, request, path)
+
+
+async def _seller_central(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_lwa.seller_central(desk.amazon.world, request, path)
+
+
 HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com"), _shop),
     (re.compile(re.escape(shopify_bulk.HOST)), _shopify_files),
     (re.compile(r"shazam\.(velocity|stagingvelocity)\.in"), _courier),
     (re.compile(r"velocity-[a-z-]+\.s3\.ap-south-1\.amazonaws\.com"), _labels),
+    (amazon_web.HOST, _amazon),
+    (re.compile(re.escape(amazon_lwa.SIGN_IN_HOST)), _amazon_sign_in),
+    (re.compile(re.escape(amazon_lwa.CONSENT_HOST)), _seller_central),
 )
 """Which host is answered by whom. What is not here is not reachable through the sandbox."""
 

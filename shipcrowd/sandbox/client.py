@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, TypeAdapter
 
-from shipcrowd.sandbox.desk import NotPossible, Unknown
 from shipcrowd.sandbox.desk_http import CustomToken
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,

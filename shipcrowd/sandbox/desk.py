@@ -12,8 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox import views
+from shipcrowd.sandbox.amazon.desk import AmazonDesk
+from shipcrowd.sandbox.amazon.state import Amazon, Secret
+from shipcrowd.sandbox.amazon.state import App as AmazonApp
 from shipcrowd.sandbox.faults import Faults
 from shipcrowd.sandbox.letters import Postman
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,
@@ -44,14 +48,6 @@ from shipcrowd.sandbox.velocity.state import Parcel, Velocity, VelocityKnobs
 T = TypeVar("T")
 
 
-class Unknown(LookupError):
-    """The desk knows nothing by that name."""
-
-
-class NotPossible(ValueError):
-    """The present state does not allow this."""
-
-
 @dataclass(frozen=True)
 class Credentials:
     """What the product needs to be told to work with this sandbox. None of it protects anything."""
@@ -60,6 +56,9 @@ class Credentials:
     shopify_client_secret: str = "sandbox-client-secret"  # noqa: S105 - a stand-in's
     velocity_username: str = "+919000000000"
     velocity_password: str = "sandbox-password"  # noqa: S105 - a stand-in's
+    amazon_client_id: str = "amzn1.application-oa2-client.sandbox"
+    amazon_client_secret: str = "amzn1.oa2-cs.v1.sandbox"  # noqa: S105 - a stand-in's
+    amazon_application_id: str = "amzn1.sp.solution.sandbox"
 
 
 class Desk:
@@ -74,13 +73,21 @@ class Desk:
         self.shopify = Shopify(app, self.postman, random.Random(seed))  # noqa: S311
         accounts = {self.credentials.velocity_username: self.credentials.velocity_password}
         self.velocity = Velocity(self.postman, random.Random(seed + 1), accounts)  # noqa: S311
+        application = AmazonApp(
+            self.credentials.amazon_client_id,
+            self.credentials.amazon_application_id,
+            [Secret(self.credentials.amazon_client_secret)],
+        )
+        self.amazon = AmazonDesk(Amazon(application, self.postman, random.Random(seed + 2)))  # noqa: S311
 
     async def close(self) -> None:
         await self.postman.close()
+        await self.amazon.close()
 
     async def drain(self) -> None:
         """Send every webhook that is due."""
         journey.settle(self.velocity)
+        self.amazon.world.settle()
         await self.postman.drain()
 
     # --- shops ------------------------------------------------------------------------------------------------

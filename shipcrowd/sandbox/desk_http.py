@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.desk import Desk, NotPossible, Unknown
+from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.letters import on_this_machine
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,

@@ -105,7 +105,7 @@ class NewScan(Frozen):
 
 
 class NewFault(Frozen):
-    vendor: Literal["shopify", "velocity"]
+    vendor: Literal["shopify", "velocity", "amazon"]
     operation: str = "*"
     kind: FaultKind
     times: int | None = Field(default=1, ge=1)
