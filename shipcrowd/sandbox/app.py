@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from shipcrowd.sandbox import desk_http
+from shipcrowd.sandbox.amazon import documents as amazon_documents
 from shipcrowd.sandbox.amazon import lwa as amazon_lwa
 from shipcrowd.sandbox.amazon import web as amazon_web
 from shipcrowd.sandbox.desk import Desk
@@ -46,6 +47,10 @@ async def _amazon(desk: Desk, request: Request, host: str, path: str) -> Respons
     return await amazon_web.answer(desk.amazon.world, desk.faults, request, host)
 
 
+async def _amazon_documents(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_documents.answer(desk.amazon.world, desk.faults, request, path)
+
+
 async def _amazon_sign_in(desk: Desk, request: Request, host: str, path: str) -> Response:
     return await amazon_lwa.token_endpoint(desk.amazon.world, desk.faults, request, path)
 
@@ -60,6 +65,7 @@ HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(r"shazam\.(velocity|stagingvelocity)\.in"), _courier),
     (re.compile(r"velocity-[a-z-]+\.s3\.ap-south-1\.amazonaws\.com"), _labels),
     (amazon_web.HOST, _amazon),
+    (re.compile(re.escape(amazon_documents.HOST)), _amazon_documents),
     (re.compile(re.escape(amazon_lwa.SIGN_IN_HOST)), _amazon_sign_in),
     (re.compile(re.escape(amazon_lwa.CONSENT_HOST)), _seller_central),
 )

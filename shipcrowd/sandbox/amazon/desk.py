@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from shipcrowd.sandbox.amazon import lwa, publish, trade, views
+from shipcrowd.sandbox.amazon import feeds_api, lwa, publish, reports_api, trade, views
 from shipcrowd.sandbox.amazon.orders import Order
 from shipcrowd.sandbox.amazon.queues import Queues
 from shipcrowd.sandbox.amazon.schemas import (
@@ -35,6 +35,7 @@ class AmazonDesk:
 
     def __init__(self, world: Amazon) -> None:
         self.world = world
+        world.settlers = [lambda: feeds_api.settle(world), lambda: reports_api.settle(world)]
         self.queues = Queues()
 
     async def close(self) -> None:
@@ -197,6 +198,15 @@ class AmazonDesk:
     def feeds(self, seller_id: str) -> list[FeedView]:
         self.world.settle()
         return [views.feed(one) for one in self._seller(seller_id).feeds.values()]
+
+    def advance_feeds(self) -> int:
+        """Finish every feed and report that runs, without waiting for its time; how many there were."""
+        feeds, reports = list(self.world.running_feeds), list(self.world.running_reports)
+        for feed in feeds:
+            feeds_api.process(self.world, feed)
+        for report in reports:
+            reports_api.write(self.world, report)
+        return len(feeds) + len(reports)
 
     # --- notifications ----------------------------------------------------------------------------------------
 

@@ -73,3 +73,18 @@ def admitted(world: Amazon, client_id: str, seller_id: str, operation: str, now:
     who = (seller_id, operation)
     world.overdrawn[who] = world.overdrawn.get(who, 0) + 1
     return not world.knobs.enforce_limits
+
+
+LISTINGS_FEEDS = (5 / 300, 5.0)
+"""JSON_LISTINGS_FEED has a limit of its own beside createFeed's: five submissions in five minutes."""
+
+
+def listings_feed_admitted(world: Amazon, seller_id: str, now: datetime) -> bool:
+    key = ("", seller_id, "JSON_LISTINGS_FEED")
+    rate, burst = LISTINGS_FEEDS
+    bucket = world.buckets.setdefault(key, Bucket(rate, burst, burst, now))
+    if bucket.take(now):
+        return True
+    who = (seller_id, "JSON_LISTINGS_FEED")
+    world.overdrawn[who] = world.overdrawn.get(who, 0) + 1
+    return not world.knobs.enforce_limits

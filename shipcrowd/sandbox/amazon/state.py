@@ -147,6 +147,7 @@ class Document:
     key: str
     content_type: str
     owner: "Seller"
+    made_at: datetime
     content: bytes | None = None
     gzip: bool = False
 
@@ -269,6 +270,8 @@ class Amazon:
     requests: dict[str, int] = field(default_factory=dict[str, int])  # operation → calls
     overdrawn: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     """(seller, operation) → calls beyond the usage plan, whether or not they were refused."""
+    running_feeds: list[Feed] = field(default_factory=list[Feed])
+    running_reports: list[Report] = field(default_factory=list[Report])
     parcels: "dict[str, Json]" = field(default_factory=dict[str, Json])
     settlers: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
     """What finishes with time. Each looks at the clock, does what is due, and says whether more is to come."""

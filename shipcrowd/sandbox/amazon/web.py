@@ -12,7 +12,16 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shipcrowd.sandbox.amazon import accounts_api, limits, lwa, notifications_api, orders_api
+from shipcrowd.sandbox.amazon import (
+    accounts_api,
+    feeds_api,
+    limits,
+    listings_api,
+    lwa,
+    notifications_api,
+    orders_api,
+    reports_api,
+)
 from shipcrowd.sandbox.amazon.call import Body, Call, Operation, Refused, denied, invalid
 from shipcrowd.sandbox.amazon.state import Amazon, App, Grant, Resource
 from shipcrowd.sandbox.faults import Faults, with_faults
@@ -50,7 +59,8 @@ def _route(method: str, template: str, operation: str, act: Operation, by: By = 
 
 
 ORDERS, V0 = "/orders/2026-01-01/orders", "/orders/v0/orders"
-NOTES = "/notifications/v1"
+NOTES, FEEDS, REPORTS = "/notifications/v1", "/feeds/2021-06-30", "/reports/2021-06-30"
+LISTINGS = "/listings/2021-08-01/items"
 
 ROUTES: Sequence[Route] = (
     _route("GET", "/sellers/v1/marketplaceParticipations", "getMarketplaceParticipations",
@@ -82,6 +92,20 @@ ROUTES: Sequence[Route] = (
            notifications_api.get_subscription_by_id, By.notifications),
     _route("DELETE", NOTES + "/subscriptions/{notificationType}/{subscriptionId}", "deleteSubscriptionById",
            notifications_api.delete_subscription, By.notifications),
+    _route("POST", FEEDS + "/documents", "createFeedDocument", feeds_api.create_document),
+    _route("GET", FEEDS + "/documents/{feedDocumentId}", "getFeedDocument", feeds_api.get_document),
+    _route("POST", FEEDS + "/feeds", "createFeed", feeds_api.create_feed),
+    _route("GET", FEEDS + "/feeds", "getFeeds", feeds_api.get_feeds),
+    _route("GET", FEEDS + "/feeds/{feedId}", "getFeed", feeds_api.get_feed),
+    _route("DELETE", FEEDS + "/feeds/{feedId}", "cancelFeed", feeds_api.cancel_feed),
+    _route("POST", REPORTS + "/reports", "createReport", reports_api.create),
+    _route("GET", REPORTS + "/reports", "getReports", reports_api.get_many),
+    _route("GET", REPORTS + "/reports/{reportId}", "getReport", reports_api.get),
+    _route("DELETE", REPORTS + "/reports/{reportId}", "cancelReport", reports_api.cancel),
+    _route("GET", REPORTS + "/documents/{reportDocumentId}", "getReportDocument", reports_api.get_document),
+    _route("GET", LISTINGS + "/{sellerId}", "searchListingsItems", listings_api.search),
+    _route("GET", LISTINGS + "/{sellerId}/{sku}", "getListingsItem", listings_api.get),
+    _route("PATCH", LISTINGS + "/{sellerId}/{sku}", "patchListingsItem", listings_api.patch),
 )  # fmt: skip
 """Every operation the stand-in knows. Any other path is a 403, as at the real gateway."""
 
