@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from shipcrowd.sandbox.amazon import feeds_api, lwa, publish, reports_api, trade, views
+from shipcrowd.sandbox.amazon import feeds_api, lwa, parcels, publish, reports_api, trade, views
 from shipcrowd.sandbox.amazon.orders import Order
+from shipcrowd.sandbox.amazon.parcels import Parcel
 from shipcrowd.sandbox.amazon.queues import Queues
 from shipcrowd.sandbox.amazon.schemas import (
     AmazonKnobChange,
     AmazonOrderView,
+    AmazonParcelView,
     AmazonStatsView,
     FeedView,
     ListingView,
@@ -208,6 +210,30 @@ class AmazonDesk:
             reports_api.write(self.world, report)
         return len(feeds) + len(reports)
 
+    # --- parcels of Amazon Shipping -----------------------------------------------------------------------------
+
+    def parcels(self, seller_id: str | None = None) -> list[AmazonParcelView]:
+        return [views.parcel(one) for one in self.world.parcels.values() if seller_id in (None, one.seller_id)]
+
+    def parcel(self, tracking_id: str) -> AmazonParcelView:
+        return views.parcel(self._parcel(tracking_id))
+
+    def move_parcel(self, tracking_id: str, event: str, detail: str | None = None) -> AmazonParcelView:
+        """Any event of Amazon Shipping's: PickupDone, OutForDelivery, DeliveryAttempted, Lost…"""
+        parcel = self._parcel(tracking_id)
+        if event not in parcels.STATUS:
+            raise NotPossible(f"Amazon Shipping knows no event {event}")
+        parcels.add_event(self.world, parcel, event, detail)
+        return views.parcel(parcel)
+
+    def advance_parcel(self, tracking_id: str) -> AmazonParcelView:
+        """One step along the good path; nothing at its end, or once it left the path."""
+        parcel = self._parcel(tracking_id)
+        at = parcel.events[-1].code
+        if at in parcels.PATH[:-1]:
+            parcels.add_event(self.world, parcel, parcels.PATH[parcels.PATH.index(at) + 1])
+        return views.parcel(parcel)
+
     # --- notifications ----------------------------------------------------------------------------------------
 
     async def open_queue(self, name: str = QUEUE, *, visibility_seconds: int = 30) -> QueueView:
@@ -251,6 +277,12 @@ class AmazonDesk:
             return self.world.sellers[seller_id]
         except KeyError as error:
             raise Unknown(f"there is no seller {seller_id}") from error
+
+    def _parcel(self, tracking_id: str) -> Parcel:
+        for one in self.world.parcels.values():
+            if one.tracking_id == tracking_id:
+                return one
+        raise Unknown(f"there is no parcel {tracking_id}")
 
     def _order(self, order_id: str) -> Order:
         try:

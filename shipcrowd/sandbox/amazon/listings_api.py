@@ -122,7 +122,7 @@ def search(call: Call) -> Answer:
     if bool(wanted) != bool(kind) or len(wanted) > 20 or (kind and kind not in IDENTIFIERS):
         raise _bad("identifiers (at most 20) and identifiersType go together")
     size = call.number("pageSize", 10, 1, 20)
-    start = _offset(call.query.get("pageToken"))
+    start = read_offset(call.query.get("pageToken"))
     key = {"SKU": "sku", "ASIN": "asin", "FNSKU": "fnsku"}.get(kind or "", "")
     after = call.moment("lastUpdatedAfter")
     for one in seller.listings.values():
@@ -141,7 +141,8 @@ def search(call: Call) -> Answer:
     return Answer(body)
 
 
-def _offset(token: str | None) -> int:
+def read_offset(token: str | None) -> int:
+    """Where a page begins, from the token of the page before."""
     if token is None:
         return 0
     number = token.removeprefix("from-")

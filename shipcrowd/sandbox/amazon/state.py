@@ -12,6 +12,7 @@ from uuid import UUID
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.amazon.goods import Listing
 from shipcrowd.sandbox.amazon.orders import Order
+from shipcrowd.sandbox.amazon.parcels import Parcel, Quote
 from shipcrowd.sandbox.letters import Postman
 
 K = TypeVar("K")
@@ -185,6 +186,17 @@ class Report:
     document: Document | None = None
 
 
+@dataclass(frozen=True)
+class Slot:
+    """A hand-over of Easy Ship, offered for one order until a moment."""
+
+    id: str
+    order_id: str
+    start: datetime
+    end: datetime
+    offered_until: datetime
+
+
 @dataclass
 class Bucket:
     """The token bucket of one operation for one seller and application."""
@@ -272,7 +284,11 @@ class Amazon:
     """(seller, operation) → calls beyond the usage plan, whether or not they were refused."""
     running_feeds: list[Feed] = field(default_factory=list[Feed])
     running_reports: list[Report] = field(default_factory=list[Report])
-    parcels: "dict[str, Json]" = field(default_factory=dict[str, Json])
+    slots: dict[str, Slot] = field(default_factory=lambda: Kept[str, Slot](5000))
+    quotes: dict[str, Quote] = field(default_factory=lambda: Kept[str, Quote](5000))
+    parcels: dict[str, Parcel] = field(default_factory=lambda: Kept[str, Parcel](20_000))
+    purchases: dict[tuple[str, str], Parcel] = field(default_factory=lambda: Kept[tuple[str, str], Parcel](20_000))
+    """(seller, idempotency key) → what was bought under it."""
     settlers: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
     """What finishes with time. Each looks at the clock, does what is due, and says whether more is to come."""
     _ticking: asyncio.Task[None] | None = None

@@ -5,10 +5,12 @@ from decimal import Decimal
 from shipcrowd.sandbox.amazon.goods import Listing
 from shipcrowd.sandbox.amazon.lwa import alive
 from shipcrowd.sandbox.amazon.orders import Order
+from shipcrowd.sandbox.amazon.parcels import STATUS, Parcel
 from shipcrowd.sandbox.amazon.schemas import (
     AmazonItemView,
     AmazonOrderView,
     AmazonPackageView,
+    AmazonParcelView,
     FeedView,
     ListingView,
     SellerView,
@@ -99,4 +101,19 @@ def feed(it: Feed) -> FeedView:
         status=it.status,
         created_at=it.created_at,
         result_document=it.result.id if it.result else None,
+    )
+
+
+def parcel(it: Parcel) -> AmazonParcelView:
+    return AmazonParcelView(
+        shipment_id=it.shipment_id,
+        tracking_id=it.tracking_id,
+        seller_id=it.seller_id,
+        service=it.service,
+        order_id=it.order_id,
+        cod=f"{it.cod:.2f}",
+        status=STATUS[it.events[-1].code],
+        events=tuple(one.code for one in it.events),
+        ndr=tuple(it.ndr),
+        cancelled=it.cancelled,
     )

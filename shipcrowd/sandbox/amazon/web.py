@@ -14,6 +14,9 @@ from starlette.responses import JSONResponse, Response
 
 from shipcrowd.sandbox.amazon import (
     accounts_api,
+    catalog_api,
+    easy_ship_api,
+    fba_api,
     feeds_api,
     limits,
     listings_api,
@@ -21,6 +24,7 @@ from shipcrowd.sandbox.amazon import (
     notifications_api,
     orders_api,
     reports_api,
+    shipping_api,
 )
 from shipcrowd.sandbox.amazon.call import Body, Call, Operation, Refused, denied, invalid
 from shipcrowd.sandbox.amazon.state import Amazon, App, Grant, Resource
@@ -60,7 +64,8 @@ def _route(method: str, template: str, operation: str, act: Operation, by: By = 
 
 ORDERS, V0 = "/orders/2026-01-01/orders", "/orders/v0/orders"
 NOTES, FEEDS, REPORTS = "/notifications/v1", "/feeds/2021-06-30", "/reports/2021-06-30"
-LISTINGS = "/listings/2021-08-01/items"
+LISTINGS, CATALOG = "/listings/2021-08-01/items", "/catalog/2022-04-01/items"
+EASY_SHIP, SHIPPING = "/easyShip/2022-03-23", "/shipping/v2"
 
 ROUTES: Sequence[Route] = (
     _route("GET", "/sellers/v1/marketplaceParticipations", "getMarketplaceParticipations",
@@ -106,6 +111,20 @@ ROUTES: Sequence[Route] = (
     _route("GET", LISTINGS + "/{sellerId}", "searchListingsItems", listings_api.search),
     _route("GET", LISTINGS + "/{sellerId}/{sku}", "getListingsItem", listings_api.get),
     _route("PATCH", LISTINGS + "/{sellerId}/{sku}", "patchListingsItem", listings_api.patch),
+    _route("GET", CATALOG, "searchCatalogItems", catalog_api.search),
+    _route("GET", CATALOG + "/{asin}", "getCatalogItem", catalog_api.get),
+    _route("GET", "/fba/inventory/v1/summaries", "getInventorySummaries", fba_api.summaries),
+    _route("POST", EASY_SHIP + "/timeSlot", "listHandoverSlots", easy_ship_api.list_slots),
+    _route("POST", EASY_SHIP + "/package", "createScheduledPackage", easy_ship_api.create_package),
+    _route("GET", EASY_SHIP + "/package", "getScheduledPackage", easy_ship_api.get_package),
+    _route("PATCH", EASY_SHIP + "/package", "updateScheduledPackages", easy_ship_api.update_packages),
+    _route("POST", SHIPPING + "/shipments/rates", "getRates", shipping_api.get_rates),
+    _route("POST", SHIPPING + "/shipments", "purchaseShipment", shipping_api.purchase),
+    _route("POST", SHIPPING + "/oneClickShipment", "oneClickShipment", shipping_api.one_click),
+    _route("GET", SHIPPING + "/tracking", "getTracking", shipping_api.get_tracking),
+    _route("GET", SHIPPING + "/shipments/{shipmentId}/documents", "getShipmentDocuments", shipping_api.get_documents),
+    _route("PUT", SHIPPING + "/shipments/{shipmentId}/cancel", "cancelShipment", shipping_api.cancel),
+    _route("POST", SHIPPING + "/ndrFeedback", "submitNdrFeedback", shipping_api.ndr_feedback),
 )  # fmt: skip
 """Every operation the stand-in knows. Any other path is a 403, as at the real gateway."""
 

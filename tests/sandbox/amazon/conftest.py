@@ -18,12 +18,9 @@ from shipcrowd.sandbox.desk import Desk
 
 SPECS = Path(os.environ.get("SHIPCROWD_SPECS", Path(__file__).parents[4] / "shared" / "specs")) / "amazon"
 API = "https://sellingpartnerapi-eu.amazon.com"
-INDIA = "A21TJRUUN4KGV"
 QUEUE_HOST = "sqs.eu-west-1.amazonaws.com"
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:spapi"
-CALLBACK = "https://app.example/connect/amazon"
 AGENT = "ShipCrowd/1.0 (Language=Python/3.11; Platform=Linux)"
-SIZE = {"length": 20, "width": 15, "height": 10, "unit": "cm"}
 
 MODELS = {
     "/orders/2026-01-01/": "orders_2026-01-01",
@@ -141,12 +138,17 @@ class Spapi:
             await self.post(f"/notifications/v1/subscriptions/{one}", body)
 
 
-def code_of(reply: httpx2.Response) -> str:
-    return reply.json()["errors"][0]["code"]
+@pytest.fixture
+def published_operation():
+    """The name Amazon's models give to the operation behind a method and a path."""
+    if not SPECS.exists():
+        pytest.skip(f"Amazon's models are not at {SPECS}; set SHIPCROWD_SPECS")
 
+    def name(method: str, path: str) -> str | None:
+        found = published(method, path)
+        return found[1]["operationId"] if found else None
 
-def details_of(reply: httpx2.Response) -> str:
-    return reply.json()["errors"][0]["details"]
+    return name
 
 
 @pytest.fixture
