@@ -4,6 +4,7 @@ import argparse
 
 import uvicorn
 
+from shipcrowd.sandbox.amazon.schemas import NewSeller
 from shipcrowd.sandbox.app import sandbox
 from shipcrowd.sandbox.desk import Desk
 
@@ -16,10 +17,15 @@ def main() -> None:
         "--seed", type=int, default=1, help="what is drawn by chance is drawn the same with the same seed"
     )
     parser.add_argument("--shop", action="append", default=[], metavar="DOMAIN", help="create this shop at the start")
+    parser.add_argument("--seller", action="append", default=[], metavar="NAME", help="open this seller at Amazon")
+    parser.add_argument("--queue-port", type=int, default=0, help="where SQS listens once a queue is asked for")
     chosen = parser.parse_args()
     desk = Desk(seed=chosen.seed)
     for domain in chosen.shop or ["my-shop.myshopify.com"]:
         desk.create_shop(domain)
+    for name in chosen.seller:
+        desk.amazon.create_seller(NewSeller(name=name))
+    desk.amazon.queues.port = chosen.queue_port
     print(f"The sandbox's desk is at http://127.0.0.1:{chosen.port}/desk")
     uvicorn.run(sandbox(desk), host="127.0.0.1", port=chosen.port, log_level="warning")
 

@@ -18,6 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from shipcrowd.kernel import clock
+from shipcrowd.sandbox.amazon import desk_http as amazon_http
+from shipcrowd.sandbox.amazon import page as amazon_page
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.letters import on_this_machine
@@ -124,6 +126,7 @@ def api(desk: Desk) -> FastAPI:
     _orders(app, desk)
     _parcels(app, desk)
     _settings(app, desk)
+    app.include_router(amazon_http.router(desk.amazon))
     return app
 
 
@@ -305,6 +308,7 @@ NDR_REASONS = (
 )
 OPERATIONS = {
     "shopify": ("*", "oauth.token", "orders", "order", "fulfillmentCreate", "fulfillmentEventCreate"),
+    "amazon": amazon_page.OPERATIONS,
     "velocity": ("*", "auth-token", "serviceability", "forward-order-orchestration", "order-tracking", "cancel-order"),
 }
 
@@ -326,6 +330,7 @@ def page_routes(desk: Desk) -> list[Route]:
             kinds=list(FaultKind),
             operations=OPERATIONS,
             reasons=NDR_REASONS,
+            amazon=amazon_page.context(desk.amazon),
             said=request.query_params.get("said", "")[:300],
             went_wrong=request.query_params.get("wrong") == "1",
         )
@@ -397,7 +402,7 @@ async def _do(desk: Desk, what: str, form: dict[str, str]) -> str:
         case "retry":
             return f"{desk.retry_webhooks()} waiting webhooks are sent now."
         case _:
-            raise Unknown(f"the desk cannot {what}")
+            return await amazon_page.do(desk.amazon, what, form)
 
 
 def _tell(parcel: ParcelView) -> str:

@@ -126,6 +126,10 @@ class Order:
     def total(self) -> Decimal:
         return sum((item.total for item in self.items), Decimal(0)) + self.cod_fee + self.shipping_fee
 
+    def at(self, *, created: bool) -> tuple[datetime, str]:
+        """Where it stands in a search."""
+        return (self.created_at if created else self.updated_at), self.id
+
     @property
     def v0_status(self) -> str:
         return V0_STATUS[self.status]

@@ -1,6 +1,7 @@
 """Orders: searchOrders, getOrder and cancelOrder of v2026-01-01, and what stays of v0."""
 
 import base64
+import bisect
 import hashlib
 import json
 import re
@@ -65,29 +66,25 @@ def search_orders(call: Call) -> Answer:
     start: tuple[datetime, str] = (after, "")
     if token := call.query.get("paginationToken"):
         start, before = _read_token(call, token)
-    horizon = call.now - OLDEST
-
-    def key(order: Order) -> tuple[datetime, str]:
-        return (order.created_at if created else order.updated_at), order.id
-
-    fits = [
-        (key(one), one)
-        for one in call.seller.orders.values()
-        if start < key(one)
-        and key(one)[0] <= before
-        and one.created_at >= horizon
-        and (not statuses or one.status in statuses)
-        and (not fulfilled_by or one.fulfilled_by in fulfilled_by)
-        and (not marketplaces or one.marketplace in marketplaces)
-    ]
-    fits.sort(key=lambda pair: pair[0])
-    page = fits[:most]
+    horizon, page = call.now - OLDEST, list[Order]()
+    every = call.seller.in_order(created=created)
+    for order in every[bisect.bisect_right(every, start, key=lambda one: one.at(created=created)) :]:
+        if order.at(created=created)[0] > before or len(page) > most:
+            break
+        if (
+            order.created_at >= horizon
+            and (not statuses or order.status in statuses)
+            and (not fulfilled_by or order.fulfilled_by in fulfilled_by)
+            and (not marketplaces or order.marketplace in marketplaces)
+        ):
+            page.append(order)
+    more, page = len(page) > most, page[:most]
     body: dict[str, object] = {
-        "orders": [order_fields.order(one, call.seller, included, call.now) for _, one in page],
+        "orders": [order_fields.order(one, call.seller, included, call.now) for one in page],
         "createdBefore" if created else "lastUpdatedBefore": stamp(before),
     }
-    if len(fits) > most:
-        body["pagination"] = {"nextToken": _make_token(call, page[-1][0], before)}
+    if more:
+        body["pagination"] = {"nextToken": _make_token(call, page[-1].at(created=created), before)}
     return Answer(body)
 
 

@@ -23,7 +23,7 @@ class Queues:
     """The server, started at most once."""
 
     def __init__(self, port: int = 0) -> None:
-        self._port = port
+        self.port = port
         self._server: Any = None
         self.endpoint: str | None = None
 
@@ -35,7 +35,7 @@ class Queues:
             except ImportError as error:
                 raise NotPossible("a queue needs moto: install shipcrowd[sandbox]") from error
             logging.getLogger("werkzeug").setLevel(logging.WARNING)
-            self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+            self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
             self._server.start()
             host, port = self._server.get_host_and_port()
             self.endpoint = f"http://{host}:{port}"

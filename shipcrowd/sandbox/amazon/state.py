@@ -231,6 +231,17 @@ class Seller:
     feeds: dict[str, Feed] = field(default_factory=lambda: Kept[str, Feed](1000))
     reports: dict[str, Report] = field(default_factory=lambda: Kept[str, Report](1000))
 
+    changes: int = 0  # to orders: an index of them is good until the next
+    indexes: dict[bool, tuple[int, list[Order]]] = field(default_factory=dict[bool, tuple[int, list[Order]]])
+
+    def in_order(self, *, created: bool) -> list[Order]:
+        """All orders by time of creation or of change, then by id. Sorted once for all pages of a search."""
+        known = self.indexes.get(created)
+        if known is None or known[0] != self.changes:
+            known = self.changes, sorted(self.orders.values(), key=lambda one: one.at(created=created))
+            self.indexes[created] = known
+        return known[1]
+
     @property
     def region(self) -> Region:
         return MARKETPLACES[self.marketplaces[0]].region

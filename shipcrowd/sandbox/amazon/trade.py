@@ -111,6 +111,7 @@ def place(world: Amazon, seller: Seller, new: NewAmazonOrder) -> Order:
         broken=new.broken,
     )
     seller.orders[order.id] = world.orders[order.id] = order
+    seller.changes += 1
     publish.order_changed(world, order, "Order placed" if new.pending else "Order moved from Pending to Unshipped")
     if new.cancel_reason:
         ask_to_cancel(world, order, new.cancel_reason)
@@ -173,6 +174,7 @@ def _days(at: datetime, first: int, last: int) -> tuple[datetime, datetime]:
 def touch(world: Amazon, order: Order) -> None:
     """Its time of change moves on, always."""
     order.updated_at = max(world.now(), order.updated_at + timedelta(milliseconds=1))
+    world.sellers[order.seller_id].changes += 1
 
 
 def change(world: Amazon, order: Order, status: Status, why: str) -> None:
