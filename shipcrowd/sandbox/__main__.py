@@ -7,6 +7,7 @@ import uvicorn
 from shipcrowd.sandbox.amazon.schemas import NewSeller
 from shipcrowd.sandbox.app import sandbox
 from shipcrowd.sandbox.desk import Desk
+from shipcrowd.sandbox.letters import on_this_machine
 
 
 def main() -> None:
@@ -19,13 +20,16 @@ def main() -> None:
     parser.add_argument("--shop", action="append", default=[], metavar="DOMAIN", help="create this shop at the start")
     parser.add_argument("--seller", action="append", default=[], metavar="NAME", help="open this seller at Amazon")
     parser.add_argument("--queue-port", type=int, default=0, help="where SQS listens once a queue is asked for")
+    parser.add_argument("--queue-endpoint", metavar="URL", help="an SQS server that runs already, on this machine")
     chosen = parser.parse_args()
+    if chosen.queue_endpoint and not on_this_machine(chosen.queue_endpoint):
+        parser.error("--queue-endpoint must lead to this machine")
     desk = Desk(seed=chosen.seed)
     for domain in chosen.shop or ["my-shop.myshopify.com"]:
         desk.create_shop(domain)
     for name in chosen.seller:
         desk.amazon.create_seller(NewSeller(name=name))
-    desk.amazon.queues.port = chosen.queue_port
+    desk.amazon.queues.port, desk.amazon.queues.endpoint = chosen.queue_port, chosen.queue_endpoint
     print(f"The sandbox's desk is at http://127.0.0.1:{chosen.port}/desk")
     uvicorn.run(sandbox(desk), host="127.0.0.1", port=chosen.port, log_level="warning")
 

@@ -42,7 +42,7 @@ class AmazonDesk:
 
     async def close(self) -> None:
         await self.world.close()
-        self.queues.stop()
+        await self.queues.stop()
 
     def pass_time(self, seconds: float) -> None:
         """Move Amazon's own clock ahead, and do what is due then. Tokens, links and slots grow old by it."""

@@ -1,9 +1,11 @@
 """SQS on this machine: moto's server, in a thread of this process, behind a loopback address.
 
 It speaks the real protocol, so the product's own client reads from it. It is started when a queue is first asked
-for. moto comes with the `sandbox` extra; without it everything but the queue works.
+for, unless `endpoint` names one that runs beside (`python -m moto.server`, which shares no interpreter with the
+stand-ins and so carries more). moto comes with the `sandbox` extra; without it everything but the queue works.
 """
 
+import asyncio
 import json
 import logging
 from typing import Any, cast
@@ -20,12 +22,12 @@ SECONDS = 5.0
 
 
 class Queues:
-    """The server, started at most once."""
+    """The server, started at most once. `port` 0 is any that is free; `endpoint` is where it listens."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.port = port
-        self._server: Any = None
+    def __init__(self) -> None:
+        self.port = 0
         self.endpoint: str | None = None
+        self._server: Any = None
 
     def start(self) -> str:
         """Its address; raises NotPossible where moto is not installed."""
@@ -41,10 +43,13 @@ class Queues:
             self.endpoint = f"http://{host}:{port}"
         return self.endpoint
 
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-        self._server = self.endpoint = None
+    async def stop(self) -> None:
+        """End the server this object started, and what lay in its queues: moto keeps that in the process."""
+        if self._server is not None and self.endpoint is not None:
+            async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+                await client.post(f"{self.endpoint}/moto-api/reset")
+            await asyncio.to_thread(self._server.stop)
+            self._server = self.endpoint = None
 
     async def open(self, name: str, *, visibility_seconds: int = 30) -> QueueView:
         """A standard queue and its dead-letter queue; the same ones if they are there."""

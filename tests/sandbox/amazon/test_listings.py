@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from shipcrowd.sandbox.amazon.schemas import NewSeller, StockChange
@@ -109,3 +110,21 @@ async def test_listings_of_others_and_of_nobody(spapi, amazon):
     assert (await spapi.call("GET", f"{ITEMS}/NONE", **INDIA)).status_code == 404
     assert (await spapi.call("GET", f"{ITEMS}/KURTA-BLU-M")).status_code == 400
     assert (await spapi.call("GET", ITEMS, **INDIA, identifiers="A")).status_code == 400
+
+
+async def test_over_a_socket_a_slash_in_a_sku_stays_in_its_segment(served):
+    """Servers hand paths over decoded; what was sent must be read all the same."""
+    base, desk = served
+    seller = desk.amazon.create_seller(NewSeller(seller_id=SELLER))
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": desk.amazon.refresh_token(seller.id),
+        "client_id": desk.credentials.amazon_client_id,
+        "client_secret": desk.credentials.amazon_client_secret,
+    }
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        token = (await http.post(f"{base}/api.amazon.com/auth/o2/token", data=form)).json()["access_token"]
+        url = f"{base}/sellingpartnerapi-eu.amazon.com{ITEMS}/CHAI%2F250%20g?marketplaceIds=A21TJRUUN4KGV"
+        reply = await http.patch(url, json=stock(4), headers={"x-amz-access-token": token})
+    assert reply.json()["status"] == "ACCEPTED"
+    assert next(one for one in desk.amazon.listings(SELLER) if one.sku == "CHAI/250 g").waiting == (4,)

@@ -186,3 +186,16 @@ async def test_a_real_queue_server_hands_the_message_over(spapi, amazon, desk):
     assert json.loads(message["Body"])["Payload"]["OrderChangeNotification"]["AmazonOrderId"] == placed.id
     assert json.loads(told["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"] == opened.dead_letter_arn
     assert amazon.stats().notifications == {"delivered": 1}
+
+
+async def test_a_queue_begins_empty_and_a_lost_queue_is_a_failed_letter(spapi, amazon, desk):
+    desk.set_knobs(Knobs(webhook_retry_seconds=()))
+    opened = await amazon.open_queue()
+    async with httpx2.AsyncClient(base_url=opened.endpoint, trust_env=False) as sqs:
+        assert "Messages" not in await ask(sqs, "ReceiveMessage", QueueUrl=opened.url)
+        await spapi.subscribe("ORDER_CHANGE")  # to a queue nobody made
+        amazon.place_order(SELLER)
+        await desk.drain()
+        with pytest.raises(LookupError, match="QueueDoesNotExist"):
+            await ask(sqs, "ReceiveMessage", QueueUrl=f"{opened.endpoint}/111122223333/spapi")
+    assert amazon.stats().notifications == {"failed": 1}
