@@ -16,6 +16,7 @@ from shipcrowd.sandbox.faults import Faults, with_faults
 
 HOST = "tortuga-prod-eu.s3-eu-west-1.amazonaws.com"
 MOST_BYTES = 64 * 1024 * 1024
+MOST_HELD = 256 * 1024 * 1024
 BOMB_BYTES = 512 * 1024 * 1024
 SIGNED = {"PUT": "content-type;host", "GET": "host"}
 
@@ -83,6 +84,7 @@ async def answer(world: Amazon, faults: Faults, request: Request, path: str) -> 
             if len(raw) > MOST_BYTES:
                 return _xml(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
             document.content = raw
+            _forget(world)
             return Response(status_code=200)
         if document.content is None:
             return _xml(404, "NoSuchKey", "The specified key does not exist.")
@@ -91,6 +93,16 @@ async def answer(world: Amazon, faults: Faults, request: Request, path: str) -> 
 
     operation = f"document.{request.method.lower()}"
     return await with_faults(faults, request, "amazon", (operation,), act, throttled={"Code": "SlowDown"})
+
+
+def _forget(world: Amazon) -> None:
+    """Let the oldest files go once all together are too many bytes: uploads that no feed ever used stay for ever."""
+    held = sum(len(one.content or b"") for one in world.documents.values())
+    for one in world.documents.values():
+        if held <= MOST_HELD:
+            return
+        held -= len(one.content or b"")
+        one.content = None
 
 
 def _expired(query: Mapping[str, str], now: datetime) -> bool:

@@ -10,7 +10,7 @@ from shipcrowd.sandbox.pdf import one_page
 if TYPE_CHECKING:
     from shipcrowd.sandbox.amazon.state import Amazon, Seller
 
-CARRIER = "ATS-IN"
+CARRIER = "ATS"
 SERVICES: dict[str, tuple[str, Decimal, int]] = {
     "SWA-IN-OA": ("Amazon Shipping Standard", Decimal(58), 4),
     "SWA-IN-PREMIUM": ("Amazon Shipping Premium", Decimal(92), 2),

@@ -71,7 +71,8 @@ def _quote(call: Call) -> Quote:
         order = call.seller.orders.get(str(order_id))
         if order is None:
             raise invalid("channelDetails.amazonOrderDetails.orderId does not exist")
-        ship_to = ship_to or {"postalCode": order.person.pincode, "name": order.person.name, "city": order.person.city}
+        # The model: with Amazon's own channel the address given is not looked at.
+        ship_to = {"postalCode": order.person.pincode, "name": order.person.name, "city": order.person.city}
     else:
         ship_to = _address(call.body, "shipTo")
     packages = records(call.body.get("packages"))
@@ -124,7 +125,10 @@ def _grams(weight: Body) -> int:
 def _cod(body: Body) -> Decimal:
     """Cash to collect: `valueAddedServices` of getRates, `valueAddedServicesDetails` of oneClickShipment."""
     named = record(record(body.get("valueAddedServices")).get("collectOnDelivery"))
-    listed = [one for one in records(body.get("valueAddedServicesDetails")) if one.get("id") == "CollectOnDelivery"]
+    listed = records(body.get("valueAddedServicesDetails"))
+    # How oneClickShipment spells the id is nowhere published; every spelling of the words is taken, nothing else.
+    if any(str(one.get("id")).replace("_", "").lower() != "collectondelivery" for one in listed):
+        raise invalid("valueAddedServicesDetails: the service is not offered in India")
     amount = record(named.get("amount") or (listed[0].get("amount") if listed else None))
     if not amount:
         return Decimal(0)

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import jsonschema_rs
 import pytest
 
+from shipcrowd.sandbox.amazon import documents
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonOrder, NewSeller, OrderKind
 
 SELLER = "A1INSELLER0001"
@@ -352,3 +353,70 @@ async def test_documents_can_be_poisoned(spapi, amazon, kind):
     assert len(poison) < 1_000_000
     amazon.set_knobs(AmazonKnobChange(poison=None))
     assert (await spapi.http.get(told["url"])).content == whole
+
+
+async def test_the_other_reports(spapi, amazon):
+    _, rows = await fetch(spapi, "GET_FLAT_FILE_OPEN_LISTINGS_DATA")
+    assert {row["sku"] for row in rows} == {one.sku for one in amazon.listings(SELLER)}
+    _, rows = await fetch(spapi, "GET_FBA_MYI_UNSUPPRESSED_INVENTORY_DATA")
+    assert [(row["sku"], row["afn-fulfillable-quantity"]) for row in rows] == [("MAT-YOGA-FBA", "100")]
+    nothing, _ = await fetch(spapi, "GET_EASYSHIP_WAITING_FOR_PICKUP")
+    assert nothing["processingStatus"] == "CANCELLED"
+    by_hand, _ = await fetch(spapi, "GET_EASYSHIP_DOCUMENTS")
+    assert by_hand["processingStatus"] == "FATAL", "Easy Ship's documents are asked for by a feed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reportType": "GET_V2_SETTLEMENT_REPORT_DATA_FLAT_FILE"},  # removed in November 2026
+        {"marketplaceIds": []},
+        {"dataStartTime": "2026-02-01T00:00:00Z", "dataEndTime": "2026-01-01T00:00:00Z"},
+        {"dataStartTime": "soon"},
+    ],
+)
+async def test_a_report_that_makes_no_sense_is_refused(spapi, amazon, changes):
+    body = {"reportType": "GET_MERCHANT_LISTINGS_ALL_DATA", "marketplaceIds": [INDIA], **changes}
+    assert (await spapi.call("POST", f"{REPORTS}/reports", body)).status_code == 400
+    assert amazon.advance_feeds() == 0
+
+
+async def test_a_report_passes_its_states(spapi, amazon):
+    body = {"reportType": "GET_MERCHANT_LISTINGS_ALL_DATA", "marketplaceIds": [INDIA]}
+    report_id = (await spapi.post(f"{REPORTS}/reports", body))["reportId"]
+    states = []
+    for _ in range(3):
+        states.append((await spapi.get(f"{REPORTS}/reports/{report_id}"))["processingStatus"])
+        amazon.pass_time(5)
+    assert states == ["IN_QUEUE", "IN_PROGRESS", "DONE"]
+    other = amazon.create_seller()
+    spapi.seller = other
+    await spapi.sign_in()
+    assert (await spapi.call("GET", f"{REPORTS}/reports/{report_id}")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "<CarrierCode>Xpressbees</CarrierCode>",
+        "<CarrierCode>Other</CarrierCode>",
+    ],
+)
+async def test_a_fulfilment_feed_knows_indias_carriers(spapi, amazon, change):
+    placed = amazon.place_order(SELLER)
+    body = (
+        f"<AmazonOrderID>{placed.id}</AmazonOrderID><FulfillmentDate>2026-11-20T12:40:00Z</FulfillmentDate>"
+        f"<FulfillmentData>{change}<ShipperTrackingNumber>T-1</ShipperTrackingNumber></FulfillmentData>"
+    )
+    feed_id = await submit(spapi, "POST_ORDER_FULFILLMENT_DATA", envelope("OrderFulfillment", body), XML)
+    amazon.advance_feeds()
+    _, report = await result_of(spapi, feed_id)
+    assert ET.fromstring(report).findtext(".//MessagesWithError") == "1"
+    assert amazon.order(placed.id) == placed
+
+
+async def test_uploads_nobody_uses_are_forgotten_oldest_first(spapi, amazon, monkeypatch):
+    monkeypatch.setattr(documents, "MOST_HELD", 250)
+    kept = [(await upload(spapi, b"x" * 100))[0] for _ in range(4)]
+    held = [amazon.world.documents[one].content is not None for one in kept]
+    assert held == [False, False, True, True]

@@ -134,12 +134,25 @@ async def test_one_click_ships_an_order_of_amazons_own_channel(spapi, amazon):
     assert made["service"]["id"] == "SWA-IN-OA"
     (view,) = amazon.parcels()
     assert (view.order_id, view.cod, view.shipment_id) == (placed.id, "500.00", made["shipmentId"])
-    none = {**body, "serviceSelection": {"serviceId": ["SWA-IN-ROCKET"]}}
-    assert (await spapi.call("POST", f"{BASE}/oneClickShipment", none, headers=BUSINESS)).status_code == 400
+    assert amazon.world.parcels[view.shipment_id].to_pincode == placed.pincode, "the order knows where to"
+    for change in (
+        {"serviceSelection": {"serviceId": ["SWA-IN-ROCKET"]}},
+        {"valueAddedServicesDetails": [{"id": "GiftWrap"}]},
+        {"labelSpecifications": {**PDF, "format": "PNG"}},
+    ):
+        reply = await spapi.call("POST", f"{BASE}/oneClickShipment", {**body, **change}, headers=BUSINESS)
+        assert reply.status_code == 400
+    assert len(amazon.parcels()) == 1
+
+
+async def test_a_zpl_label_for_label_printers(spapi):
+    made = (await buy(spapi, await rates(spapi), requestedDocumentSpecification={**PDF, "format": "ZPL"})).json()
+    content = made["payload"]["packageDocumentDetails"][0]["packageDocuments"][0]["contents"]
+    assert base64.b64decode(content).startswith(b"^XA")
 
 
 async def track(spapi, tracking_id):
-    query = {"trackingId": tracking_id, "carrierId": "ATS-IN"}
+    query = {"trackingId": tracking_id, "carrierId": "ATS"}
     return (await spapi.get(f"{BASE}/tracking", **query, headers=BUSINESS))["payload"]
 
 
@@ -152,7 +165,7 @@ async def test_tracking_tells_the_whole_history(spapi, amazon):
     assert told["summary"]["status"] == "OutForDelivery"
     amazon.advance_parcel(number)
     assert amazon.advance_parcel(number).status == "Delivered"
-    none = await spapi.call("GET", f"{BASE}/tracking", trackingId="1", carrierId="ATS-IN", headers=BUSINESS)
+    none = await spapi.call("GET", f"{BASE}/tracking", trackingId="1", carrierId="ATS", headers=BUSINESS)
     assert none.status_code == 404
 
 
