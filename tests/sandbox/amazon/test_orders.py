@@ -214,6 +214,13 @@ async def test_an_order_nobody_has_is_a_404_and_no_number_a_400(spapi):
     assert (await spapi.call("GET", f"{ORDERS}/1001")).status_code == 400
 
 
+async def test_answers_are_really_held_to_the_models(spapi, amazon, published_operation):
+    assert published_operation("GET", ORDERS) == "searchOrders"
+    bad = amazon.place_order(SELLER, NewAmazonOrder(broken=True))
+    with pytest.raises(AssertionError, match="getOrder 200"):
+        await spapi.call("GET", f"{ORDERS}/{bad.id}")
+
+
 # --- v0's buyer and address
 
 
