@@ -16,6 +16,7 @@ from shipcrowd.orders import api as orders_api
 from shipcrowd.pincodes import api as pincodes_api
 from shipcrowd.ratecards import api as ratecards_api
 from shipcrowd.settings import Settings, settings
+from shipcrowd.shipping import accounts_api as courier_accounts_api
 from shipcrowd.shipping import api as shipping_api
 from shipcrowd.shipping import public_api as shipping_public
 from shipcrowd.shipping import webhooks as courier_webhooks
@@ -52,6 +53,7 @@ def routers() -> Sequence[APIRouter]:
         orders_api.router,
         shipping_api.router,
         shipping_public.router,
+        courier_accounts_api.router,
         identity_api.router,
         locations_api.router,
         ratecards_api.router,

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from asyncpg import PostgresError
+from pydantic import ValidationError
 
 from shipcrowd import migrations, process
+from shipcrowd.connections import forms
+from shipcrowd.couriers import vendors as couriers
 from shipcrowd.kernel import clock, crypto, db, tenancy
-from shipcrowd.settings import settings
+from shipcrowd.kernel.errors import ShipcrowdError
+from shipcrowd.kernel.outbound import OutsideFailure, Refused
+from shipcrowd.settings import Settings, settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="ShipCrowd: shipping for Indian e-commerce sellers.")
 keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
@@ -138,20 +144,31 @@ def connect_courier(
 
     config = settings()
     process.configure(config)
+    asked = forms.fields(couriers.vendor(courier).credentials)
     given = {
-        field: typer.prompt(words, hide_input=hidden, default="" if not required else None)
-        for field, words, hidden, required in support.courier_form(courier)
+        field.name: typer.prompt(
+            f"{field.title} ({field.help})" if field.help else field.title,
+            hide_input=field.secret,
+            default=None if field.required else "",
+            show_default=False,
+        )
+        for field in asked
     }
 
-    async def work() -> None:
+    async def work() -> tuple[str | None, str | None]:
         db.connect(process.app_url(config), pool=2)
         try:
-            await support.connect_courier(courier, name=name, given={key: text for key, text in given.items() if text})
+            typed = {field: text for field, text in given.items() if text}
+            return await support.connect_courier(courier, name=name, given=typed)
         finally:
             await db.disconnect()
 
-    asyncio.run(work())
-    typer.echo(f"Connected: {name}. Its webhooks go to {config.public_url.rstrip('/')}/api/v1/webhooks/{courier}")
+    url, secret = asyncio.run(work())
+    typer.echo(f"Connected: {name}.")
+    if url is not None:
+        typer.echo(f"Its webhooks go to {url}")
+    if secret is not None:
+        typer.echo(f"signed with {secret} (shown this one time; keep it at the courier's)")
 
 
 @operator.command("add")
@@ -175,12 +192,27 @@ def add_operator(email: str, name: str) -> None:
 
 
 def main() -> None:
-    """The console script. A missing setting is one clear line, not a traceback."""
+    """The console script. What someone did wrong, or what is missing, is one clear line: 1 for a mistake or for an
+    outside that does not answer, 2 for settings. A traceback is a bug of ours."""
     try:
         cli()
-    except process.NotConfigured as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except tenancy.UnsafeDatabaseRole as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
+    except (process.NotConfigured, tenancy.UnsafeDatabaseRole) as error:
+        _end(str(error), 2)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        wrong = "; ".join(f"SHIPCROWD_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        _end(wrong, 2)
+    except ShipcrowdError as error:
+        _end(f"{error.title().rstrip('.')}: {error.detail}" if error.detail else error.title(), 1)
+    except Refused as refusal:
+        _end(refusal.message, 1)
+    except OutsideFailure as failure:
+        _end(f"The other side: {failure}", 1)
+    except (OSError, PostgresError) as error:
+        _end(f"{type(error).__name__}: {error}", 1)
+
+
+def _end(words: str, code: int) -> None:
+    typer.echo(" ".join(words.split()), err=True)
+    sys.exit(code)

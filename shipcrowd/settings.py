@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     """During a rotation of the app's secret: webhooks signed with it are still accepted."""
     shopify_api_version: str = "2026-10"
 
+    buyer_data_days: int = Field(default=180, ge=1)
+    """Who bought is forgotten so many days after an order ended; sooner where a channel wants it so."""
+    failed_delivery_days: int = Field(default=30, ge=1)
+    """What could not be read (webhooks, orders of a store) loses its content after so many days."""
+
     session_days: int = Field(default=14, ge=1)
     webhook_body_bytes: int = 1024 * 1024
     request_body_bytes: int = 10 * 1024 * 1024

@@ -1,4 +1,5 @@
-"""What support and operators do by hand: post a signed webhook, let a colleague act for the platform."""
+"""What support and operators do by hand: post a signed webhook, connect the platform's courier account, let a
+colleague act for the platform."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -8,15 +9,13 @@ from shipcrowd.channels import vendors
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
-from shipcrowd.connections.models import Kind
-from shipcrowd.couriers import vendors as couriers
-from shipcrowd.couriers.contract import CourierAccount, TestsConnection
 from shipcrowd.identity import passwords, people
 from shipcrowd.identity.models import Membership
 from shipcrowd.identity.permissions import Role
 from shipcrowd.kernel import clock, db, outbound, tenancy
 from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.settings import Settings
+from shipcrowd.shipping import connecting
 
 
 class StoreNotConnected(NotFound):
@@ -54,35 +53,20 @@ async def send_webhook(
         await door.close()
 
 
-def courier_form(courier: str) -> list[tuple[str, str, bool, bool]]:
-    """What connecting a courier asks for: field, words, whether it is secret, whether it is required.
+async def connect_courier(courier: str, *, name: str, given: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Connect the platform's own account; where its webhooks go, and the secret we made for them, where we made one.
 
-    Raises UnknownCourier.
+    Raises what `connecting.connect` raises; nothing is kept then.
     """
-    fields = couriers.vendor(courier).credentials.model_fields
-    return [
-        (name, name.replace("_", " ").capitalize(), "SecretStr" in str(field.annotation), field.is_required())
-        for name, field in fields.items()
-        if field.json_schema_extra != {"form": False}
-    ]
-
-
-async def connect_courier(courier: str, *, name: str, given: Mapping[str, str]) -> UUID:
-    """Try the credentials at the courier, then keep them as the platform's account. Nothing is kept when it says no.
-
-    Raises UnknownCourier, pydantic's ValidationError, and the outside failures.
-    """
-    vendor = couriers.vendor(courier)
-    credentials = vendor.credentials.model_validate(dict(given))
-    handle = vendor.open(CourierAccount(f"{courier}:trial", credentials, outbound.http(courier)))
-    if isinstance(handle, TestsConnection):
-        await handle.check()
-    external_id = str(getattr(credentials, "username", courier))
-    async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
-        made = await connections.connect(
-            session, vendor=courier, external_id=external_id, name=name, kind=Kind.courier, credentials=credentials
+    try:
+        made = await connecting.connect(
+            tenancy.PLATFORM_COMPANY, courier=courier, given=given, name=name, actor="operator"
         )
-    return made.id
+    finally:
+        await outbound.close_all()
+    async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
+        standing = await connecting.standing(session, made.id, courier=courier)
+    return connecting.webhook_url(standing.connection), made.webhook_secret
 
 
 class AlreadyThere(Conflict):

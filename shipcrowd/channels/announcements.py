@@ -211,6 +211,16 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
         await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
+async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
+    """What was withdrawn because of a wrong AWB is to be told with the right one; whether there is anything to tell."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None or row.state != AnnouncementState.withdrawn:
+        return False
+    _move(row, AnnouncementState.pending)
+    row.dispatch_ref = row.sent_at = None
+    return True
+
+
 async def let_go(session: AsyncSession, announcement_id: UUID, error: str) -> None:
     """The call did not come to an end; the next try may take the row at once."""
     row = await _locked(session, announcement_id)

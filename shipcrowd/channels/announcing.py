@@ -77,6 +77,21 @@ async def progress(company_id: UUID, shipment_id: UUID) -> None:
 @job(retry=PATIENTLY, name="channels.withdraw")
 async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentCancelled: take the dispatch back at the store."""
+    await _take_back(company_id, shipment_id)
+
+
+@job(retry=PATIENTLY, name="channels.announce_anew")
+async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
+    """Hears ShipmentAwbChanged: take back the dispatch with the wrong AWB, and tell the store of the right one."""
+    await _take_back(company_id, shipment_id)
+    async with acting_for(company_id) as session:
+        if await announcements.due_again(session, shipment_id):
+            await announce.with_(key=f"{company_id}:{shipment_id}").enqueue(
+                session, company_id=company_id, shipment_id=shipment_id
+            )
+
+
+async def _take_back(company_id: UUID, shipment_id: UUID) -> None:
     async with acting_for(company_id) as session:
         told = await announcements.withdrawal_due(session, shipment_id)
     if told is None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from shipcrowd.channels.models import FailedItem
 from shipcrowd.kernel import clock, crypto, pages, tenancy
 from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.inbox import Naming
 from shipcrowd.kernel.outbound import Json
 
 log = structlog.get_logger(__name__)
@@ -84,12 +86,30 @@ async def resolve(session: AsyncSession, connection_id: UUID, external_ids: Sequ
     )
 
 
-async def redact(session: AsyncSession, connection_id: UUID, external_ids: Sequence[str] | None) -> None:
-    """Remove what these looked like (None: all of the store): it holds buyers' data."""
-    query = update(FailedItem).where(FailedItem.connection_id == connection_id).values(raw=None)
-    if external_ids is not None:
-        query = query.where(FailedItem.external_id.in_(external_ids))
-    await session.execute(query)
+async def redact(
+    session: AsyncSession,
+    connection_id: UUID,
+    *,
+    external_ids: Sequence[str],
+    naming: Naming | None,
+    after: str | None,
+    limit: int = 200,
+) -> str | None:
+    """Remove what these of a store's items looked like, and those that name somebody (None: all of the store),
+    `limit` at a time; where to go on, None at the end."""
+    company_id = tenancy.company_of(session)
+    of_store = FailedItem.company_id == company_id, FailedItem.connection_id == connection_id
+    query = select(FailedItem.external_id, FailedItem.raw).where(*of_store, FailedItem.external_id > (after or ""))
+    page = (await session.execute(query.order_by(FailedItem.external_id).limit(limit))).all()
+
+    def names(external_id: str, sealed: bytes) -> bool:
+        raw = crypto.keyring().open(sealed, about(company_id, connection_id, external_id))
+        return naming is None or external_id in external_ids or naming.found_in(raw)
+
+    gone = [row.external_id for row in page if row.raw is not None and names(row.external_id, row.raw)]
+    if gone:
+        await session.execute(update(FailedItem).where(*of_store, FailedItem.external_id.in_(gone)).values(raw=None))
+    return page[-1].external_id if len(page) == limit else None
 
 
 async def get(session: AsyncSession, item_id: UUID) -> FailedItem:
@@ -172,6 +192,21 @@ async def forget(session: AsyncSession, *, days: int) -> None:
         text("DELETE FROM failed_items WHERE resolved_at < :now - make_interval(days => :days)"),
         {"now": clock.now(), "days": days},
     )
+
+
+async def forget_looks(session: AsyncSession, *, failed_before: datetime, limit: int = 500) -> bool:
+    """One bounded step for the acting company: of open items that failed before then, the reason stays and what they
+    looked like goes (a replay reads the order at its store). Whether there may be more to do."""
+    mine = FailedItem.company_id == tenancy.company_of(session)
+    old = (
+        select(FailedItem.id)
+        .where(mine, FailedItem.resolved_at.is_(None), FailedItem.failed_at < failed_before)
+        .where(FailedItem.raw.is_not(None))
+        .order_by(FailedItem.failed_at, FailedItem.id)
+        .limit(limit)
+    )
+    done: Any = await session.execute(update(FailedItem).where(mine, FailedItem.id.in_(old)).values(raw=None))
+    return done.rowcount == limit
 
 
 def _plain(raw: Json) -> Json:

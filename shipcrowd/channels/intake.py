@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures, importing, sweeps, vendors
@@ -21,7 +20,7 @@ from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
 from shipcrowd.kernel.inbox import Delivery, Outcome
-from shipcrowd.orders import service as orders
+from shipcrowd.orders import privacy
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Follow:
     connection_id: UUID
     touched: tuple[str, ...] = ()
     ask_whether_left: bool = False
+    privacy: bool = False
 
 
 async def handle(session: AsyncSession, delivery: Delivery) -> Follow | None:
@@ -45,6 +45,9 @@ async def handle(session: AsyncSession, delivery: Delivery) -> Follow | None:
     follow, done, notes = await _act(session, connection, delivery, news)
     inbox.settle(delivery, Outcome.handled if done else Outcome.ignored, "; ".join(notes))
     await failures.resolve(session, connection.id, [item_of(delivery.id)])
+    named = [event.order.external_id for event in news if isinstance(event, OrderChanged)]
+    if await privacy.any_forgotten(session, connection.id, [*named, *follow.touched]):
+        delivery.body = None  # it would bring a forgotten buyer back
     return follow
 
 
@@ -89,7 +92,8 @@ async def _act(
         notes.append("nothing to do")
     if reading:
         await sweeps.seen_webhook(session, connection.id, delivery.received_at, taken.inserted)
-    return Follow(connection.id, touched, ask), done or bool(touched), notes
+    asked = any(isinstance(event, PrivacyAsk) for event in news)
+    return Follow(connection.id, touched, ask, asked), done or bool(touched), notes
 
 
 async def _left(session: AsyncSession, connection: Connection, event: StoreLeft) -> tuple[bool, str, bool]:
@@ -107,31 +111,12 @@ async def _left(session: AsyncSession, connection: Connection, event: StoreLeft)
 
 
 async def _privacy(session: AsyncSession, connection: Connection, delivery: Delivery, ask: PrivacyAsk) -> str:
-    removed = 0
-    if ask.kind == "redact_buyer":
-        removed = await orders.redact(
-            session,
-            connection_id=connection.id,
-            external_order_ids=ask.external_order_ids,
-            email=ask.email,
-            phone=ask.phone,
-        )
-        await failures.redact(session, connection.id, ask.external_order_ids)
-    elif ask.kind == "redact_store":
-        removed = await orders.redact(session, connection_id=connection.id, everything=True)
-        await failures.redact(session, connection.id, None)
-        await session.execute(
-            delete(Delivery).where(
-                Delivery.vendor == delivery.vendor, Delivery.store == delivery.store, Delivery.id != delivery.id
-            )
-        )
+    """Write down that it was asked. What follows may be long, and is done by a job in steps (`channels.privacy`)."""
     await audit.record(
         session,
         actor=f"channel:{connection.vendor}",
         action=f"privacy.{ask.kind}",
         subject=f"connection:{connection.id}",
-        details={"orders": list(ask.external_order_ids), "redacted": removed},
+        details={"orders": list(ask.external_order_ids)},
     )
-    if ask.kind in ("redact_buyer", "redact_store"):
-        return f"the buyer's data was removed from {removed} orders"
-    return "a buyer asks for their data; see the audit trail"
+    return "being done"

@@ -17,11 +17,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures, importing, intake, sweeps
-from shipcrowd.channels.announcing import announce, progress, withdraw
+from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
 from shipcrowd.channels.contract import Page, Subscribes
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
+from shipcrowd.channels.privacy import carry_out
 from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
@@ -35,7 +36,9 @@ log = structlog.get_logger(__name__)
 
 __all__ = [
     "announce",
+    "announce_anew",
     "ask_whether_left",
+    "carry_out",
     "progress",
     "read_order",
     "replay_delivery",
@@ -78,6 +81,8 @@ async def take_in(company_id: UUID, delivery_id: UUID) -> None:
             follow = await intake.handle(session, delivery)
             if follow is not None:
                 await _read_orders(session, company_id, follow.connection_id, follow.touched)
+            if follow is not None and follow.privacy:
+                await carry_out.enqueue(session, company_id=company_id, delivery_id=delivery_id)
             if follow is not None and follow.ask_whether_left:
                 await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
     except UNREADABLE as error:
@@ -386,8 +391,8 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
     """Read a delivery once more, whatever became of it the first time."""
     async with acting_for(company_id) as session:
         delivery = await session.get(inbox.Delivery, (company_id, delivery_id), with_for_update=True)
-        if delivery is None:
-            return  # pruned since; the sweep has long seen what it said
+        if delivery is None or delivery.body is None:
+            return  # pruned or emptied since; the sweep has long seen what it said
         delivery.outcome, delivery.note, delivery.handled_at = inbox.Outcome.waiting, "", None
         await take_in.with_(key=str(delivery_id)).enqueue(session, company_id=company_id, delivery_id=delivery_id)
 

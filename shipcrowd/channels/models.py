@@ -24,9 +24,10 @@ ANNOUNCEMENT_MOVES: Mapping[AnnouncementState, frozenset[AnnouncementState]] = {
     ),
     AnnouncementState.refused: frozenset({AnnouncementState.pending, AnnouncementState.withdrawn}),
     AnnouncementState.sent: frozenset({AnnouncementState.withdrawn}),
-    AnnouncementState.withdrawn: frozenset(),
+    AnnouncementState.withdrawn: frozenset({AnnouncementState.pending}),
 }
-"""The legal moves. A refused one is tried again by hand; what was withdrawn stays so."""
+"""The legal moves. A refused one is tried again by hand; what was withdrawn stays so, unless it was because of a wrong
+AWB: then the right one is told."""
 
 
 class StoreSync(Owned, Base):
@@ -82,7 +83,9 @@ class FailedItem(Owned, Base):
 
 
 class SyncEntry(Owned, Base):
-    """One thing done with a store, for the seller to read. `what`: orders | order | subscribe | unsubscribe | test."""
+    """One thing done with a store, for the seller to read.
+
+    `what`: orders | order | subscribe | unsubscribe | test | data_request."""
 
     __tablename__ = "sync_entries"
     __table_args__ = (

@@ -348,10 +348,12 @@ async def replay_all(session: AsyncSession, connection_id: UUID, *, platform: st
 
 
 async def replay_delivery(session: AsyncSession, delivery_id: UUID, *, platform: str) -> None:
-    """Read a webhook delivery once more. Raises NoSuchDelivery."""
+    """Read a webhook delivery once more. Raises NoSuchDelivery, inbox.Emptied."""
     delivery = await session.get(inbox.Delivery, (company_of(session), delivery_id))
     if delivery is None or delivery.vendor != platform:
         raise NoSuchDelivery()
+    if delivery.body is None:
+        raise inbox.Emptied
     await jobs.replay_delivery.with_(key=str(delivery_id)).enqueue(
         session, company_id=delivery.company_id, delivery_id=delivery_id
     )

@@ -65,6 +65,11 @@ async def get(session: AsyncSession, connection_id: UUID, *, vendor: str | None 
     return await _one(session, connection_id, vendor=vendor, lock=False)
 
 
+async def locked(session: AsyncSession, connection_id: UUID) -> Connection:
+    """One account of the acting company, its row locked until the transaction ends. Raises UnknownConnection."""
+    return await _one(session, connection_id)
+
+
 async def find(session: AsyncSession, *, vendor: str, external_id: str) -> Connection | None:
     """The acting company's account of that name at the vendor."""
     return (
@@ -223,23 +228,41 @@ async def configure(session: AsyncSession, connection_id: UUID, settings: dict[s
     return connection
 
 
-async def remember(
-    company_id: UUID, connection_id: UUID, credentials: BaseModel, *, expires_at: datetime | None = None
-) -> None:
-    """Store credentials a vendor changed in passing (a session token, a webhook secret), in a transaction of its own.
+def keep(connection: Connection, credentials: BaseModel) -> None:
+    """Replace the credentials of a locked account by ones that need no trying (a webhook secret of our own making)."""
+    connection.credentials = sealing.seal(credentials, connection.company_id, connection.id)
+    connection.credentials_version += 1
 
-    A closed account is left alone.
+
+async def remember(
+    company_id: UUID,
+    connection_id: UUID,
+    credentials: BaseModel,
+    *,
+    version: int,
+    expires_at: datetime | None = None,
+) -> int | None:
+    """Store credentials a vendor changed in passing (a session token), in a transaction of its own; their version.
+
+    `version` is that of the credentials they were made from. None, and nothing stored, when the account was closed,
+    or has other credentials by now: a token must not bring back the password it was got with.
     """
     async with tenancy.acting_for(company_id) as session:
-        await session.execute(
+        stored = await session.execute(
             update(Connection)
-            .where(Connection.id == connection_id, Connection.closed_at.is_(None))
+            .where(
+                Connection.id == connection_id,
+                Connection.closed_at.is_(None),
+                Connection.credentials_version == version,
+            )
             .values(
                 credentials=sealing.seal(credentials, company_id, connection_id),
                 credentials_version=Connection.credentials_version + 1,
                 expires_at=expires_at,
             )
+            .returning(Connection.credentials_version)
         )
+        return stored.scalar_one_or_none()
 
 
 # --- health ---------------------------------------------------------------------------------------------------------

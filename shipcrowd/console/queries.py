@@ -90,19 +90,6 @@ async def printable(session: AsyncSession, order_ids: Collection[UUID]) -> Seque
     return [row[1] for row in sorted(found, key=lambda row: place[row[0]])]
 
 
-async def awbs_of_orders(session: AsyncSession, order_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Shipment]]:
-    """The live parcels of many orders, in one query."""
-    query = (
-        select(Shipment)
-        .where(Shipment.order_id.in_(list(order_ids)), Shipment.state.not_in([State.refused, State.cancelled]))
-        .order_by(Shipment.created_at)
-    )
-    found: dict[UUID, list[Shipment]] = {}
-    for shipment in (await session.execute(query)).scalars():
-        found.setdefault(shipment.order_id, []).append(shipment)
-    return found
-
-
 async def quote_of(session: AsyncSession, order_id: UUID, quote_id: UUID) -> Quote:
     """A quote of this order. Raises NotFound."""
     found = await session.get(Quote, (tenancy.company_of(session), quote_id))

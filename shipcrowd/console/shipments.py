@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import ValidationError
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,8 +21,9 @@ from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.locations import service as locations
 from shipcrowd.ratecards.quoting import Quote as Price
-from shipcrowd.shipping import booking, cancelling, jobs, labels, manifests, tracking
+from shipcrowd.shipping import booking, cancelling, jobs, labels, manifests, retyping, tracking
 from shipcrowd.shipping import queries as shipments
+from shipcrowd.shipping.accounts import NO_ACCOUNT
 from shipcrowd.shipping.models import CANCELLABLE, ENDED, Shipment, State
 from shipcrowd.shipping.queries import ShipmentFilter
 
@@ -44,7 +46,8 @@ GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "ended": ("Cancelled or not booked", (State.cancelling, State.cancelled, State.refused)),
 }
 TYPED = ("courier", "payment", "created_from", "created_to", "text")
-BY_HAND = tuple(progress for progress in Progress if progress not in (Progress.cancelled, Progress.pickup_pending))
+NOT_BY_HAND = (Progress.cancelling, Progress.cancelled, Progress.pickup_pending)
+BY_HAND = tuple(progress for progress in Progress if progress not in NOT_BY_HAND)
 
 
 def _filter(request: Request) -> tuple[ShipmentFilter, dict[str, Any], web.Problem | None]:
@@ -144,13 +147,17 @@ async def show_desk(request: Request, who: Reads) -> Response:
 @router.post("/shipments/{shipment_id:uuid}/settle")
 @web.shown_again_on(desk_page)
 async def settle(request: Request, who: Writes, shipment_id: UUID) -> Response:
-    form = await forms.form_of(request)
-    awb = forms.text(form, "awb").upper()
-    if not (5 <= len(awb) <= 40 and awb.replace("-", "").isalnum() and awb.isascii()):
-        raise forms.wrong({"awb": "an AWB has 5 to 40 letters and digits, as the courier's own page shows it"})
+    awb = _awb(await forms.form_of(request))
     async with acting_for(who.company_id) as session:
         shipment = await booking.settle_with_awb(session, shipment_id, awb=awb, actor=who.actor)
     return web.after("/shipments/unconfirmed", f"{shipment.number} is booked as {awb}.")
+
+
+def _awb(form: FormData) -> str:
+    awb = forms.text(form, "awb").upper()
+    if not (5 <= len(awb) <= 40 and awb.replace("-", "").isalnum() and awb.isascii()):
+        raise forms.wrong({"awb": "an AWB has 5 to 40 letters and digits, as the courier's own page shows it"})
+    return awb
 
 
 @router.post("/shipments/{shipment_id:uuid}/void")
@@ -172,6 +179,7 @@ async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Res
         shipment = await shipments.got(session, shipment_id)
         scans = await shipments.scans_of(session, shipment_id)
         place = await locations.get(session, shipment.place_id)
+        correctable = await retyping.correctable(session, shipment)
     return web.page(
         request,
         "shipment.html",
@@ -183,9 +191,11 @@ async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Res
         place=place,
         pod=shipments.pod_of(shipment),
         price=Price.model_validate(shipment.charge) if shipment.charge else None,
+        own_account=shipment.account_company_id == who.company_id and shipment.account_id != NO_ACCOUNT,
         tracking_url=shipments.tracking_url(shipment),
         printable=shipment.awb is not None and shipment.state in queries.PRINTABLE,
         cancellable=shipment.state in CANCELLABLE,
+        correctable=correctable,
         tracked=_tracked(shipment),
         by_hand=[(progress, SCAN[progress]) for progress in BY_HAND],
         ended=shipment.state in ENDED,
@@ -220,6 +230,25 @@ async def cancel(request: Request, who: Writes, shipment_id: UUID) -> Response:
         else "The courier took the cancellation; tracking will confirm it and the charge comes back then."
     )
     return web.after(f"/shipments/{shipment_id}", words)
+
+
+@router.post("/shipments/{shipment_id:uuid}/awb")
+@web.shown_again_on(shipment_page)
+async def correct_awb(request: Request, who: Writes, shipment_id: UUID) -> Response:
+    awb = _awb(await forms.form_of(request))
+    async with acting_for(who.company_id) as session:
+        shipment = await retyping.correct(session, shipment_id, awb=awb, actor=who.actor)
+    return web.after(f"/shipments/{shipment_id}", f"{shipment.number} has the AWB {awb} now. Print its label again.")
+
+
+@router.post("/shipments/{shipment_id:uuid}/awb/withdraw")
+@web.shown_again_on(shipment_page)
+async def withdraw_awb(request: Request, who: Writes, shipment_id: UUID) -> Response:
+    if forms.text(await forms.form_of(request), "sure") != "yes":
+        raise Invalid("look at the courier's page first, then tick that there is no parcel", field="sure")
+    async with acting_for(who.company_id) as session:
+        shipment = await retyping.withdraw(session, shipment_id, actor=who.actor)
+    return web.after(f"/shipments/{shipment_id}", f"{shipment.number} is cancelled; what it cost is given back.")
 
 
 @router.post("/shipments/{shipment_id:uuid}/check")

@@ -4,8 +4,7 @@ By its unguessable link it carries the seller's name; by AWB, which can be guess
 shows a remark of the courier's, for couriers write names and numbers into them.
 """
 
-from datetime import datetime, timedelta
-from math import ceil
+from datetime import datetime
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,10 +13,8 @@ from starlette.responses import Response
 from shipcrowd.console import queries, web, words
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Progress
-from shipcrowd.kernel import pace
-from shipcrowd.kernel.crypto import search_hash
-from shipcrowd.kernel.errors import NotFound, TooMany
-from shipcrowd.kernel.tenancy import acting_for, unowned
+from shipcrowd.kernel.errors import NotFound
+from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.shipping import news
 from shipcrowd.shipping import queries as shipments
 from shipcrowd.shipping.models import ENDED, ScanRow, State
@@ -25,12 +22,7 @@ from shipcrowd.shipping.news import Whose
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
-LOOKUPS, PER_SECOND = 20, 20 / 60
 HIDDEN = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer"}
-
-
-class TooManyLookups(TooMany):
-    """Too many lookups from here; wait a minute."""
 
 
 class NoSuchParcel(NotFound):
@@ -54,10 +46,8 @@ async def by_awb(request: Request) -> Response:
     awb = request.query_params.get("awb", "").strip().upper()
     if not awb:
         return await lookup_page(request)
-    await _paced(request)
-    found: Whose | None = None
-    for vendor in vendors.vendors():
-        found = found or (await news.by_awb(vendor.slug, [awb[:40]])).get(awb)
+    address = request.client.host if request.client else "unknown"
+    found = await news.looked_up(awb[:40], [vendor.slug for vendor in vendors.vendors()], address=address)
     if found is None:
         problem = web.Problem(404, "We know no such parcel.", "Check the number on the message you got.")
         request.state.problem = problem
@@ -92,14 +82,3 @@ async def _parcel(request: Request, whose: Whose, *, named: bool) -> Response:
         scans=told(scans),
         ended=state in ENDED,
     )
-
-
-async def _paced(request: Request) -> None:
-    """Raises TooManyLookups. An address is personal data, so only its hash is kept."""
-    address = request.client.host if request.client else "unknown"
-    key = f"track:{search_hash(address, 'track.address').hex()}"
-    async with unowned() as session:
-        wait = await pace.take(session, key, capacity=LOOKUPS, refill_per_second=PER_SECOND)
-        # Raised inside the transaction: a refused lookup takes nothing.
-        if wait > timedelta(0):
-            raise TooManyLookups(retry_after=ceil(wait.total_seconds()))

@@ -81,6 +81,7 @@ SCAN: Mapping[Progress, str] = {
     Progress.rto_in_transit: "On the way back",
     Progress.rto_out_for_delivery: "Almost back at the seller",
     Progress.rto_delivered: "Back at the seller",
+    Progress.cancelling: "Cancellation asked for",
     Progress.cancelled: "Cancelled",
     Progress.lost: "Lost",
     Progress.damaged: "Damaged",
@@ -106,6 +107,17 @@ CONNECTION: Mapping[str, Said] = {
     "paused": ("Paused", "wait"),
     "disconnected": ("Sign in again", "bad"),
     "left": ("Removed at the other side", "bad"),
+}
+
+COURIER_ABILITY: Mapping[str, str] = {
+    "tests_connection": "tests the sign-in",
+    "registers_pickup_points": "knows your pickup addresses",
+    "requests_pickup": "comes on request",
+    "fetches_labels": "its own labels",
+    "books_returns": "returns",
+    "reattempts": "new delivery attempts",
+    "reports_totals": "counts to compare",
+    "sends_webhooks": "live tracking",
 }
 
 REGISTRATION: Mapping[str, Said] = {

@@ -47,6 +47,7 @@ class Progress(StrEnum):
     rto_in_transit = "rto_in_transit"
     rto_out_for_delivery = "rto_out_for_delivery"
     rto_delivered = "rto_delivered"
+    cancelling = "cancelling"  # asked for, and not yet sure: the parcel may still travel
     cancelled = "cancelled"
     lost = "lost"
     damaged = "damaged"
@@ -256,6 +257,18 @@ class TestsConnection(Protocol):
         ...
 
 
+ABILITIES: tuple[tuple[str, type], ...] = (
+    ("tests_connection", TestsConnection),
+    ("registers_pickup_points", RegistersPickupPoints),
+    ("requests_pickup", RequestsPickup),
+    ("fetches_labels", FetchesLabels),
+    ("books_returns", BooksReturns),
+    ("reattempts", Reattempts),
+    ("reports_totals", ReportsTotals),
+)
+"""What a courier may do besides the minimum, by the name it is shown under."""
+
+
 @dataclass(frozen=True)
 class CourierEvent:
     """What one courier webhook says: news of one AWB. `weight_grams` where it reports a scanned weight."""
@@ -309,6 +322,9 @@ class CourierVendor:
     name: str
     credentials: type[BaseModel]
     open: Callable[[CourierAccount], Courier]
+    """Opening calls nobody; the first method called does."""
+    login: Callable[[BaseModel], str] | None = None
+    """What tells one account at the courier from another (its user name); None where a company has but one."""
     webhooks: CourierWebhooks | None = None
     carries_charge: bool = True  # False: no freight charge and no wallet hold (manual, marketplace couriers)
     tracked: bool = True  # False: nobody tells us how its parcels fare; people do

@@ -163,6 +163,14 @@ async def team(
     return [_team_member(place, user) for place, user in kept], following
 
 
+async def owners_email(session: AsyncSession) -> str | None:
+    """Where the acting company is written to when it named no other address: the e-mail of its longest-standing
+    owner. None for a company without people (the platform's own, at first)."""
+    owners = _places(session).where(Membership.role == Role.owner.value)
+    row = (await session.execute(owners.order_by(Membership.created_at, Membership.user_id).limit(1))).one_or_none()
+    return None if row is None else _team_member(*row).person.email
+
+
 async def member(session: AsyncSession, user_id: UUID) -> TeamMember:
     """Raises NoSuchMember."""
     row = (await session.execute(_places(session).where(Membership.user_id == user_id))).one_or_none()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Index, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from shipcrowd.kernel import clock, db, tenancy
 
@@ -22,6 +22,19 @@ class AuditEntry(db.Owned, db.Base):
     action: Mapped[str]
     subject: Mapped[str]
     details: Mapped[dict[str, Any]]
+
+
+class PlatformCrossing(db.Base):
+    """How often one hour's transactions crossed companies, and what for: written by `tenancy.acting_for_platform`.
+    The application may count here, and may not delete."""
+
+    __tablename__ = "platform_crossings"
+    __table_args__ = ({"info": {"unowned": "work that crosses companies belongs to none of them"}},)
+
+    why: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    times: Mapped[int]
+    last_at: Mapped[datetime]
 
 
 async def record(

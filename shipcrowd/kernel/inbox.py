@@ -7,9 +7,11 @@ with its error, and can be replayed.
 
 import asyncio
 import json
+import re
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,11 +19,12 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter
 from pydantic_core import to_json
-from sqlalchemy import Index, LargeBinary, UniqueConstraint, select, text, update
+from sqlalchemy import ColumnElement, Index, LargeBinary, UniqueConstraint, case, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shipcrowd.kernel import clock, crypto, db
+from shipcrowd.kernel import clock, crypto, db, tenancy
+from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Job, wake_soon
 
@@ -36,7 +39,9 @@ class Outcome(StrEnum):
 
 
 class Delivery(db.Owned, db.Base):
-    """One delivery. `body` is sealed with the raw bytes and the headers the reader needs."""
+    """One delivery. `body` is sealed with the raw bytes and the headers the reader needs; None once it was emptied.
+
+    The row outlives its body: it is what makes a repeat of the same delivery count for nothing."""
 
     __tablename__ = "inbox"
     __table_args__ = (
@@ -49,11 +54,15 @@ class Delivery(db.Owned, db.Base):
     store: Mapped[str]
     delivery_id: Mapped[str]
     topic: Mapped[str]
-    body: Mapped[bytes] = mapped_column(LargeBinary)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
     received_at: Mapped[datetime]
     handled_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(server_default=Outcome.waiting)
     note: Mapped[str] = mapped_column(server_default="")
+
+
+class Emptied(Conflict):
+    """What this delivery said was removed, because it held a buyer's data; there is nothing left to read."""
 
 
 def about(company_id: UUID, delivery_id: UUID) -> str:
@@ -158,18 +167,28 @@ def _pack(headers: dict[str, str], body: bytes) -> bytes:
 
 
 def opened(delivery: Delivery) -> tuple[dict[str, str], bytes]:
-    """The headers and the raw body of a delivery."""
-    plain = crypto.keyring().open(delivery.body, about(delivery.company_id, delivery.id))
+    """The headers and the raw body of a delivery. Raises Emptied."""
+    if delivery.body is None:
+        raise Emptied
+    return _unpack(delivery.company_id, delivery.id, delivery.body)
+
+
+def _unpack(company_id: UUID, delivery_id: UUID, sealed: bytes) -> tuple[dict[str, str], bytes]:
+    plain = crypto.keyring().open(sealed, about(company_id, delivery_id))
     size = int.from_bytes(plain[:4], "big")
     return json.loads(plain[4 : 4 + size]), plain[4 + size :]
 
 
 async def waiting(session: AsyncSession, delivery_id: UUID) -> Delivery | None:
-    """The delivery, locked, unless it was dealt with already (a job may run twice)."""
+    """The delivery, locked, unless it was dealt with already (a job may run twice) or emptied."""
     return (
         await session.execute(
             select(Delivery)
-            .where(Delivery.id == delivery_id, Delivery.outcome.in_([Outcome.waiting, Outcome.failed]))
+            .where(
+                Delivery.id == delivery_id,
+                Delivery.outcome.in_([Outcome.waiting, Outcome.failed]),
+                Delivery.body.is_not(None),
+            )
             .with_for_update()
         )
     ).scalar_one_or_none()
@@ -201,10 +220,128 @@ async def recent(
     return (await session.execute(query)).scalars().all()
 
 
-async def forget(session: AsyncSession, *, older_than: timedelta) -> int:
-    """Delete dealt-with deliveries older than that; failed ones stay until someone looked."""
-    rows: Any = await session.execute(
-        text("DELETE FROM inbox WHERE received_at < :before AND outcome IN ('handled', 'ignored')"),
-        {"before": clock.now() - older_than},
+# --- forgetting -----------------------------------------------------------------------------------------------------
+
+GONE = "what it said was removed by age; it was never read"
+EMPTIED = "what it said was removed: it named a buyer who is forgotten"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Whom a body is searched for. Pure. Finding too much empties a body too many, which costs a replay; finding too
+    little leaves somebody's data behind: so spelling, case and the marks between digits do not count."""
+
+    words: tuple[str, ...] = ()
+    """Ids and e-mail addresses: found as whole words."""
+    numbers: tuple[str, ...] = ()
+    """Phone numbers: the last ten digits, however they are written."""
+
+    def found_in(self, body: bytes) -> bool:
+        text = body.decode("utf-8", "replace").lower().replace("\\u0040", "@")
+        if any(re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", text) for word in self.words if word):
+            return True
+        digits = [tail for number in self.numbers if len(tail := _digits(number)[-10:]) == 10]
+        return bool(digits) and any(tail in _digits(text) for tail in digits)
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))
+
+
+async def forget(
+    session: AsyncSession, *, dealt_with: datetime, failed: datetime, noted: datetime, limit: int = 500
+) -> bool:
+    """One bounded step for the acting company; whether there may be more to do.
+
+    Deliveries dealt with that came before `dealt_with` are deleted. Of those that could not be read, or never were, the
+    body goes when they came before `failed`: the row with its note stays, so that it can still be seen what never
+    got in, and goes when it came before `noted`.
+    """
+    mine = Delivery.company_id == tenancy.company_of(session)
+    settled = Delivery.outcome.in_([Outcome.handled, Outcome.ignored])
+    some = select(Delivery.id).where(mine).order_by(Delivery.received_at).limit(limit)
+    deleted: Any = await session.execute(
+        delete(Delivery).where(mine, Delivery.id.in_(some.where(Delivery.received_at < dealt_with, settled)))
     )
-    return int(rows.rowcount)
+    unread = some.where(Delivery.received_at < failed, ~settled, Delivery.body.is_not(None))
+    emptied: Any = await session.execute(
+        update(Delivery)
+        .where(mine, Delivery.id.in_(unread))
+        .values(
+            body=None,
+            outcome=Outcome.failed,
+            handled_at=clock.now(),
+            note=_noted(GONE),
+        )
+    )
+    ended: Any = await session.execute(
+        delete(Delivery).where(mine, Delivery.id.in_(some.where(Delivery.received_at < noted)))
+    )
+    return limit in (deleted.rowcount, emptied.rowcount, ended.rowcount)
+
+
+async def empty(
+    session: AsyncSession,
+    *,
+    vendor: str,
+    store: str,
+    naming: Naming | None,
+    keep: UUID,
+    after: str | None,
+    limit: int = 200,
+) -> str | None:
+    """Empty those of a store's deliveries that name somebody (None: all; never `keep`), `limit` at a time in the order
+    of their delivery ids; where to go on, None at the end. Of the acting company."""
+    query = (
+        select(Delivery.id, Delivery.delivery_id)
+        .where(
+            Delivery.company_id == tenancy.company_of(session),
+            Delivery.vendor == vendor,
+            Delivery.store == store,
+            Delivery.delivery_id > (after or ""),
+        )
+        .order_by(Delivery.delivery_id)
+        .limit(limit)
+    )
+    page = (await session.execute(query)).all()
+    await _empty_some(session, [row.id for row in page if row.id != keep], naming)
+    return page[-1].delivery_id if len(page) == limit else None
+
+
+async def empty_failed(
+    session: AsyncSession, *, vendor: str, naming: Naming, after: UUID | None, limit: int = 200
+) -> UUID | None:
+    """The same for what could not be read of a vendor's, whatever the account, in the order of our own ids."""
+    query = (
+        select(Delivery.id, Delivery.vendor)
+        .where(Delivery.company_id == tenancy.company_of(session), Delivery.outcome == Outcome.failed)
+        .order_by(Delivery.id)
+        .limit(limit)
+    )
+    page = (await session.execute(query.where(Delivery.id > after) if after else query)).all()
+    await _empty_some(session, [row.id for row in page if row.vendor == vendor], naming)
+    return page[-1].id if len(page) == limit else None
+
+
+async def _empty_some(session: AsyncSession, ids: Sequence[UUID], naming: Naming | None) -> None:
+    company_id = tenancy.company_of(session)
+    some = Delivery.company_id == company_id, Delivery.id.in_(list(ids)), Delivery.body.is_not(None)
+    if naming is not None and ids:
+        bodies = (await session.execute(select(Delivery.id, Delivery.body).where(*some))).all()
+        ids = [row.id for row in bodies if row.body and naming.found_in(_unpack(company_id, row.id, row.body)[1])]
+    if ids:
+        unread = Delivery.outcome.in_([Outcome.waiting, Outcome.failed])
+        await session.execute(
+            update(Delivery)
+            .where(Delivery.company_id == company_id, Delivery.id.in_(list(ids)), Delivery.body.is_not(None))
+            .values(
+                body=None,
+                # What still waits is read by nobody now; the store's next sweep brings what it said.
+                outcome=case((Delivery.outcome == Outcome.waiting, Outcome.ignored.value), else_=Delivery.outcome),
+                note=case((unread, _noted(EMPTIED)), else_=Delivery.note),
+            )
+        )
+
+
+def _noted(words: str) -> ColumnElement[str]:
+    return func.left(func.concat_ws("; ", func.nullif(Delivery.note, ""), words), 1000)

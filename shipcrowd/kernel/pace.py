@@ -14,8 +14,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel.jobs import Later, running
+from shipcrowd.kernel.outbound import Unavailable
 
 WORTH_WAITING = timedelta(seconds=2)
+WORTH_SLEEPING = timedelta(seconds=15)
 
 
 class Bucket(db.Base):
@@ -63,7 +65,8 @@ async def peek(session: AsyncSession, key: str, *, capacity: float, refill_per_s
 
 
 async def turn(key: str, *, capacity: float, refill_per_second: float, cost: float = 1) -> None:
-    """Wait for one's turn. In a job, a long wait raises `Later` with the slot kept; elsewhere it sleeps."""
+    """Wait for one's turn. In a job, a long wait raises `Later` with the slot kept; elsewhere it sleeps, and somebody
+    who waits at a page is told to come again instead of sleeping long: raises Unavailable(retry_after)."""
     job = running.get()
     if job is not None and (slot := job.slots.get(key)) is not None:
         wait = slot - clock.now()
@@ -74,6 +77,8 @@ async def turn(key: str, *, capacity: float, refill_per_second: float, cost: flo
         raise Later(wait, slots=job.slots)
     async with tenancy.unowned() as session:
         wait = await take(session, key, capacity=capacity, refill_per_second=refill_per_second, cost=cost)
+        if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
+            raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
     if job is not None and wait > WORTH_WAITING:
         raise Later(wait, slots={**job.slots, key: clock.now() + wait})
     await asyncio.sleep(wait.total_seconds())

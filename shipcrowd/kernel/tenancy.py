@@ -1,7 +1,8 @@
 """Who is acting decides which rows exist.
 
 `acting_for(company_id)` opens one transaction in which row security shows that company's rows and no other.
-`acting_for_platform(why=…)` crosses companies under a role of its own; grep for it to see every place that does.
+`acting_for_platform(why=…)` crosses companies under a role of its own; grep for it to see every place that does. Each
+use is written down first: how often, for what, in which hour (`kernel.audit.PlatformCrossing`).
 `unowned()` reaches only the few tables that belong to no company (routing tables, the queue, buckets).
 
 All three commit at the end of the block, or roll back when it raises; the setting dies with the transaction.
@@ -15,7 +16,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.kernel import db
+from shipcrowd.kernel import clock, db
 
 APP_ROLE = "shipcrowd_app"
 PLATFORM_ROLE = "shipcrowd_platform"
@@ -24,6 +25,12 @@ PLATFORM_COMPANY = UUID("00000000-0000-7000-8000-000000000001")
 """The platform's own company: its shared courier accounts and its book of sums not yet attributed."""
 
 CROSSINGS = Counter("shipcrowd_platform_transactions_total", "Transactions that cross companies", ["why"])
+
+WRITE_DOWN = """
+    INSERT INTO platform_crossings AS c (why, hour, times, last_at)
+    VALUES ($1, date_trunc('hour', $2::timestamptz), 1, $2)
+    ON CONFLICT (why, hour) DO UPDATE SET times = c.times + 1, last_at = greatest(c.last_at, excluded.last_at)
+"""
 
 SET_COMPANY = text("SELECT set_config('shipcrowd.company_id', :company, true)")
 
@@ -47,8 +54,12 @@ async def acting_for(company_id: UUID) -> AsyncGenerator[AsyncSession, None]:
 
 @asynccontextmanager
 async def acting_for_platform(*, why: str) -> AsyncGenerator[AsyncSession, None]:
-    """One transaction that sees every company's rows. `why` is a constant: it labels a metric."""
+    """One transaction that sees every company's rows. `why` is a constant: it labels a metric and an audit row."""
     CROSSINGS.labels(why).inc()
+    # By itself and beforehand: a crossing that fails is audited as well, and the row all crossings of one kind share is
+    # never locked for as long as one of them takes.
+    async with db.raw() as wire:
+        await wire.execute(WRITE_DOWN, why, clock.now())
     async with _transaction() as session:
         await session.execute(text(f"SET LOCAL ROLE {PLATFORM_ROLE}"))
         yield session

@@ -21,6 +21,13 @@ class OrdersChanged(Event):
 
 
 @dataclass(frozen=True)
+class BuyersRedacted(Event):
+    """Who bought was removed from these orders (at most 100 a message): whoever holds more of it removes that too."""
+
+    order_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
 class OrderCancelAsked(Event):
     """The channel cancelled an order that is already in our hands."""
 

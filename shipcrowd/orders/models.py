@@ -48,6 +48,9 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.ignored: frozenset({OrderState.pending, OrderState.ready, OrderState.cancelled}),
 }
 
+ENDED = (OrderState.delivered, OrderState.cancelled, OrderState.ignored)
+"""States that end an order. One on its way back (`rto`) ends with its last parcel."""
+
 UNTOUCHED = (OrderState.pending, OrderState.ready, OrderState.ignored)
 """States in which the channel's word alone decides: nothing of ours depends on the order yet."""
 
@@ -72,6 +75,8 @@ class Order(db.Owned, db.Dated, db.Base):
             "ix_orders_phone", "company_id", "phone_hash", "placed_at", postgresql_where=text("phone_hash IS NOT NULL")
         ),
         Index("ix_orders_email", "company_id", "email_hash", postgresql_where=text("email_hash IS NOT NULL")),
+        # Not by when it ended or changed: an index over columns that every import writes would make each cost more.
+        Index("ix_orders_buyer", "company_id", "created_at", "id", postgresql_where=text("redacted_at IS NULL")),
         Index("ix_orders_ship_by", "company_id", "ship_by", postgresql_where=text("state = 'ready'")),
     )
 
@@ -117,6 +122,8 @@ class Order(db.Owned, db.Dated, db.Base):
     test: Mapped[bool]
     duplicate_of: Mapped[UUID | None]
     cancel_asked_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    """When it was delivered, came back, was lost or cancelled; None while something may still happen to it."""
     redacted_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
 from shipcrowd.orders import pii
 from shipcrowd.orders.events import OrdersChanged, OrdersPlaced
-from shipcrowd.orders.models import MOVES, IllegalMove, Order, OrderEvent, OrderLine, OrderReference, OrderState
+from shipcrowd.orders.models import ENDED, MOVES, IllegalMove, Order, OrderEvent, OrderLine, OrderReference, OrderState
 from shipcrowd.orders.schemas import Fulfilment, ManualOrder, OrderEdit, Payment, SourceState
 from shipcrowd.orders.taking_in import Imported, import_orders
 from shipcrowd.pincodes.address import Address
@@ -102,6 +102,13 @@ def move(order: Order, to: OrderState) -> None:
     if to not in MOVES[current]:
         raise IllegalMove(f"order {order.number} is {current}; it cannot become {to}")
     order.state = to
+    order.updated_at = clock.now()
+    order.ended_at = order.updated_at if to in ENDED else None
+
+
+def end(order: Order) -> None:
+    """Every parcel of the order came to an end, and none is to follow. Ending again changes nothing."""
+    order.ended_at = order.ended_at or clock.now()
 
 
 # --- by hand --------------------------------------------------------------------------------------------------------
@@ -231,6 +238,7 @@ async def edit(session: AsyncSession, order_id: UUID, change: OrderEdit, *, acto
         _set_address(order, buyer.model_copy(update={"ship_to": change.ship_to}))
         order.address_edited = True
         order.pii_withheld = False
+        order.redacted_at = None  # somebody is known again, and will be forgotten again
         tell(session, order, "address_changed", "The shipping address was changed here", actor=actor)
     for name in ("weight_grams", "length_mm", "breadth_mm", "height_mm", "ship_by"):
         if name in given:
@@ -372,37 +380,14 @@ async def refer(session: AsyncSession, order: Order, reference: str) -> None:
     )
 
 
-# --- privacy --------------------------------------------------------------------------------------------------------
+async def no_longer_refer(session: AsyncSession, order: Order, reference: str) -> None:
+    """The other number was a mistake."""
+    await session.execute(
+        delete(OrderReference).where(OrderReference.order_id == order.id, OrderReference.reference == reference)
+    )
 
 
-async def redact(
-    session: AsyncSession,
-    *,
-    connection_id: UUID,
-    external_order_ids: Sequence[str] = (),
-    email: str | None = None,
-    phone: str | None = None,
-    everything: bool = False,
-) -> int:
-    """Remove the buyer from a store's orders: those named, those of this e-mail or phone, or all. How many were."""
-    company_id = tenancy.company_of(session)
-    matches = [Order.external_id.in_(list(external_order_ids))] if external_order_ids else []
-    for found in (pii.hashes(company_id, value) for value in (email, phone) if value):
-        matches += [getattr(Order, column) == value for column, value in found.items()]
-    if not matches and not everything:
-        return 0
-    query = select(Order).where(Order.connection_id == connection_id, Order.redacted_at.is_(None)).with_for_update()
-    done = 0
-    for order in (await session.execute(query)).scalars() if everything else await _any_of(session, query, matches):
-        pii.seal_into(order, pii.Buyer())
-        order.redacted_at = clock.now()
-        tell(session, order, "redacted", "The buyer's data was removed on request", actor="system")
-        done += 1
-    return done
-
-
-async def _any_of(session: AsyncSession, query: Any, matches: Sequence[Any]) -> Sequence[Order]:
-    return (await session.execute(query.where(or_(*matches)))).scalars().all()
+# --- keeping --------------------------------------------------------------------------------------------------------
 
 
 async def reseal_some(session: AsyncSession, *, after: UUID | None, limit: int = 500) -> tuple[int, UUID | None]:

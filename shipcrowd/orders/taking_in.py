@@ -15,7 +15,7 @@ from shipcrowd.kernel.events import IDS_A_MESSAGE
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import pii
 from shipcrowd.orders.events import OrderCancelAsked, OrdersChanged, OrdersPlaced
-from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.models import ENDED, OrderState
 from shipcrowd.orders.schemas import Fulfilment, IncomingLine, IncomingOrder, SourceState
 from shipcrowd.pincodes.address import Address
 
@@ -44,6 +44,12 @@ class Imported:
 _IN_PARCELS = """EXISTS (SELECT FROM order_lines l WHERE l.company_id = o.company_id AND l.order_id = o.id
                                    AND l.units_booked > 0)"""
 
+# The channel's word decides while nothing of ours depends on the order.
+_FOLLOWS = f"""o.state IN ('pending', 'ready', 'ignored')
+                      AND NOT (excluded.source_state = 'cancelled' AND {_IN_PARCELS})"""
+
+_ENDED = ", ".join(f"'{state}'" for state in ENDED)
+
 UPSERT = f"""
 WITH incoming AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($2::text::jsonb) AS r(
@@ -59,20 +65,20 @@ WITH incoming AS MATERIALIZED (
         source_hash, source_state, state, payment, currency, subtotal_paise, discount_paise, shipping_paise, tax_paise,
         total_paise, to_collect_paise, taxes_included, fulfilment, city, province, pincode, country, pii,
         pii_withheld, phone_hash, email_hash, gaps, weight_grams, units, ship_by, holds, tags, test,
-        created_at, updated_at)
+        created_at, updated_at, ended_at)
     SELECT $1, id, $3, $4, external_id, external_ref, number, placed_at, source_updated_at,
         source_hash, source_state, state, payment, currency, subtotal, discount, shipping, tax, total, to_collect,
         taxes_included, fulfilment, city, province, pincode, country, decode(pii, 'base64'), pii_withheld,
         decode(phone_hash, 'base64'), decode(email_hash, 'base64'), gaps, weight_grams, units, ship_by,
-        holds, tags, test, $5, $5
+        holds, tags, test, $5, $5, CASE WHEN state IN ({_ENDED}) THEN $5::timestamptz END
     FROM incoming
     ON CONFLICT (company_id, connection_id, external_id) DO UPDATE SET
         external_ref = excluded.external_ref, number = excluded.number,
         source_updated_at = excluded.source_updated_at, source_hash = excluded.source_hash,
         source_state = excluded.source_state,
-        state = CASE WHEN o.state IN ('pending', 'ready', 'ignored')
-                      AND NOT (excluded.source_state = 'cancelled' AND {_IN_PARCELS}) THEN excluded.state
-                     ELSE o.state END,
+        state = CASE WHEN {_FOLLOWS} THEN excluded.state ELSE o.state END,
+        ended_at = CASE WHEN NOT ({_FOLLOWS}) THEN o.ended_at
+                        WHEN excluded.state IN ({_ENDED}) THEN coalesce(o.ended_at, $5) END,
         cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND (o.state IN ('booked', 'shipped')
                                     OR o.state IN ('pending', 'ready') AND {_IN_PARCELS})
                                THEN coalesce(o.cancel_asked_at, $5) ELSE o.cancel_asked_at END,
@@ -91,7 +97,7 @@ WITH incoming AS MATERIALIZED (
                           ELSE excluded.phone_hash END,
         email_hash = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.email_hash
                           ELSE excluded.email_hash END,
-        gaps = CASE WHEN o.address_edited THEN o.gaps ELSE excluded.gaps END,
+        gaps = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.gaps ELSE excluded.gaps END,
         weight_grams = coalesce(excluded.weight_grams, o.weight_grams), units = excluded.units,
         ship_by = excluded.ship_by,
         holds = (SELECT coalesce(array_agg(DISTINCT h), '{{}}')

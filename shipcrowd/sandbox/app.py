@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from shipcrowd.sandbox import desk_http
+from shipcrowd.sandbox import desk_http, desk_page
 from shipcrowd.sandbox.amazon import documents as amazon_documents
 from shipcrowd.sandbox.amazon import lwa as amazon_lwa
 from shipcrowd.sandbox.amazon import web as amazon_web
 from shipcrowd.sandbox.desk import Desk
+from shipcrowd.sandbox.flipkart import web as flipkart_web
 from shipcrowd.sandbox.letters import on_this_machine
 from shipcrowd.sandbox.shopify import bulk as shopify_bulk
 from shipcrowd.sandbox.shopify import web as shopify_web
@@ -59,6 +60,10 @@ async def _seller_central(desk: Desk, request: Request, host: str, path: str) ->
     return await amazon_lwa.seller_central(desk.amazon.world, request, path)
 
 
+async def _flipkart(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await flipkart_web.answer(desk.flipkart.world, desk.faults, request, host, path)
+
+
 HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com"), _shop),
     (re.compile(re.escape(shopify_bulk.HOST)), _shopify_files),
@@ -68,6 +73,7 @@ HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(re.escape(amazon_documents.HOST)), _amazon_documents),
     (re.compile(re.escape(amazon_lwa.SIGN_IN_HOST)), _amazon_sign_in),
     (re.compile(re.escape(amazon_lwa.CONSENT_HOST)), _seller_central),
+    (re.compile(r"(sandbox-)?api\.flipkart\.net"), _flipkart),
 )
 """Which host is answered by whom. What is not here is not reachable through the sandbox."""
 
@@ -99,7 +105,7 @@ def sandbox(desk: Desk | None = None) -> Starlette:
         routes=[
             Route("/", home),
             Mount("/desk/api", desk_http.api(driven)),
-            *desk_http.page_routes(driven),
+            *desk_page.page_routes(driven),
             Route("/{host}/{path:path}", vendor, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
         ],
         lifespan=lifespan,

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from shipcrowd.sandbox.amazon.client import AmazonClient
-from shipcrowd.sandbox.desk_http import CustomToken
+from shipcrowd.sandbox.amazon.desk_client import AmazonDeskClient
+from shipcrowd.sandbox.flipkart.desk_client import FlipkartDeskClient
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,
@@ -27,6 +27,7 @@ from shipcrowd.sandbox.schemas import (
     StockView,
     WebhookTarget,
 )
+from shipcrowd.sandbox.shopify.desk_http import CustomToken
 from shipcrowd.sandbox.wire import Sent, Wire
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class DeskClient:
             base_url=base_url.rstrip("/") + "/desk/api/", transport=transport, trust_env=False, timeout=30
         )
         self._wire = Wire(self._http)
-        self.amazon = AmazonClient(self._wire)
+        self.amazon = AmazonDeskClient(self._wire)
+        self.flipkart = FlipkartDeskClient(self._wire)
 
     async def __aenter__(self) -> "DeskClient":
         return self

@@ -16,6 +16,9 @@ from shipcrowd.sandbox.amazon.desk import AmazonDesk
 from shipcrowd.sandbox.amazon.state import Amazon, Secret
 from shipcrowd.sandbox.amazon.state import App as AmazonApp
 from shipcrowd.sandbox.faults import Faults
+from shipcrowd.sandbox.flipkart.desk import FlipkartDesk
+from shipcrowd.sandbox.flipkart.state import App as FlipkartApp
+from shipcrowd.sandbox.flipkart.state import World as Flipkart
 from shipcrowd.sandbox.letters import Postman
 from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import (
@@ -59,6 +62,8 @@ class Credentials:
     amazon_client_id: str = "amzn1.application-oa2-client.sandbox"
     amazon_client_secret: str = "amzn1.oa2-cs.v1.sandbox"  # noqa: S105 - a stand-in's
     amazon_application_id: str = "amzn1.sp.solution.sandbox"
+    flipkart_app_id: str = "sandbox-flipkart-app"
+    flipkart_app_secret: str = "sandbox-flipkart-secret"  # noqa: S105 - a stand-in's
 
 
 class Desk:
@@ -79,6 +84,8 @@ class Desk:
             [Secret(self.credentials.amazon_client_secret)],
         )
         self.amazon = AmazonDesk(Amazon(application, self.postman, random.Random(seed + 2)))  # noqa: S311
+        partner = FlipkartApp(self.credentials.flipkart_app_id, self.credentials.flipkart_app_secret, "ShipCrowd")
+        self.flipkart = FlipkartDesk(Flipkart(partner, self.postman, random.Random(seed + 3)))  # noqa: S311
 
     async def close(self) -> None:
         await self.postman.close()
@@ -88,6 +95,7 @@ class Desk:
         """Send every webhook that is due."""
         journey.settle(self.velocity)
         self.amazon.world.settle()
+        self.flipkart.world.settle()
         await self.postman.drain()
 
     # --- shops ------------------------------------------------------------------------------------------------

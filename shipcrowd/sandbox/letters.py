@@ -1,7 +1,8 @@
 """Webhooks on their way out: sent over HTTP, retried, doubled, delayed or lost, as the vendors do.
 
 Letters of one lane (a shop, a courier account) go out one after another, in the order they were written, unless a
-knob says otherwise. They go only to this machine: a loopback address, or an app in this process that a test put
+knob says otherwise; of those that must keep their order, one that does not arrive holds up all later ones of its lane.
+They go only to this machine: a loopback address, or an app in this process that a test put
 under a host name with `receivers`.
 """
 
@@ -27,6 +28,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 KEPT = 1000  # letters remembered for the desk's page
+KEPT_ANSWERS = 20  # of one letter, the last ones
+AT_ONCE = 64  # lanes sent side by side
+LONGEST_WAIT = 3600.0  # before a try of a letter that is never given up, when no waits are set
 HELD_SECONDS = 2.0  # how long a letter that is to arrive out of order waits for a later one to overtake it
 
 
@@ -49,10 +53,13 @@ class Letter:
     body: bytes
     answered: Callable[[bool], None] | None = None  # told after each try whether it worked
     wanted: Callable[[], bool] | None = None  # False: its subscription is gone, do not try (again)
+    in_order: bool = False  # until it arrives nothing later of its lane is sent, and it is never given up
+    only_200: bool = False  # no other 2xx counts as arrived
     written_at: datetime = field(default_factory=clock.now)
     due: datetime = field(default_factory=clock.now)
     state: LetterState = LetterState.waiting
     held: bool = False
+    tries: int = 0
     answers: list[str] = field(default_factory=list[str])
 
 
@@ -155,8 +162,18 @@ class Postman:
         return probability > 0 and self._random.random() < probability
 
     def _due(self) -> list[Letter]:
+        """What may be sent now: its time has come, and nothing that must arrive before it still waits for its own."""
         now = clock.now()
-        return [letter for letter in self._waiting if letter.due <= now]
+        found: list[Letter] = []
+        blocked: set[str] = set()
+        for letter in self._waiting:
+            if letter.in_order and letter.lane in blocked:
+                continue
+            if letter.due <= now:
+                found.append(letter)
+            elif letter.in_order and not letter.held:
+                blocked.add(letter.lane)
+        return found
 
     def _release(self, held: list[Letter]) -> None:
         for letter in held:
@@ -185,33 +202,42 @@ class Postman:
             for letter in self._due():
                 lanes.setdefault(letter.lane, []).append(letter)
             if lanes:
-                await asyncio.gather(*(self._send_lane(letters) for letters in lanes.values()))
+                at_once = asyncio.Semaphore(AT_ONCE)
+                await asyncio.gather(*(self._send_lane(letters, at_once) for letters in lanes.values()))
 
-    async def _send_lane(self, letters: list[Letter]) -> None:
-        for letter in letters:
-            if letter not in self._waiting:
-                continue
-            await self._try(letter)
-            if letter.state is LetterState.delivered and self._happens(self.knobs.duplicate):
-                letter.answers.append("again: " + (await self._once(letter))[1])
-            overtaken = [other for other in self._waiting if other.held and other.lane == letter.lane]
-            self._release(overtaken)
+    async def _send_lane(self, letters: list[Letter], at_once: asyncio.Semaphore) -> None:
+        async with at_once:
+            for letter in letters:
+                if letter not in self._waiting:
+                    continue
+                await self._try(letter)
+                if letter.state is LetterState.delivered and self._happens(self.knobs.duplicate):
+                    letter.answers.append("again: " + (await self._once(letter))[1])
+                overtaken = [other for other in self._waiting if other.held and other.lane == letter.lane]
+                self._release(overtaken)
+                if letter.in_order and letter.state is LetterState.waiting:
+                    return
 
     async def _try(self, letter: Letter) -> None:
         if letter.wanted and not letter.wanted():
             self._give_up(letter)
             return
+        waits = self.knobs.retry_seconds
         worked, answer = await self._once(letter)
         letter.answers.append(answer)
+        letter.tries += 1
         if letter.answered:
             letter.answered(worked)
         if worked:
             letter.state = LetterState.delivered
             self._waiting.remove(letter)
-        elif (letter.wanted and not letter.wanted()) or len(letter.answers) > len(self.knobs.retry_seconds):
+        elif (letter.wanted and not letter.wanted()) or (not letter.in_order and letter.tries > len(waits)):
             self._give_up(letter)
         else:
-            letter.due = clock.now() + timedelta(seconds=self.knobs.retry_seconds[len(letter.answers) - 1])
+            letter.due = clock.now() + timedelta(
+                seconds=waits[min(letter.tries, len(waits)) - 1] if waits else LONGEST_WAIT
+            )
+            del letter.answers[:-KEPT_ANSWERS]
 
     def _give_up(self, letter: Letter) -> None:
         letter.state = LetterState.failed
@@ -230,7 +256,8 @@ class Postman:
                 ) as client,
             ):
                 reply = await client.post(letter.url, content=letter.body, headers=dict(letter.headers))
-            return 200 <= reply.status_code < 300, str(reply.status_code)
+            arrived = reply.status_code == 200 if letter.only_200 else 200 <= reply.status_code < 300
+            return arrived, str(reply.status_code)
         except (TimeoutError, httpx2.TimeoutException):
             return False, f"no answer within {limit:g} s"
         except httpx2.TransportError as error:

@@ -4,13 +4,14 @@ An account is a connection of kind courier: the company's own, or the platform's
 credentials (manual) is there for everyone.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Kind, Status
@@ -18,6 +19,7 @@ from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.kernel import outbound, pace, tenancy
 from shipcrowd.kernel.errors import NotFound
+from shipcrowd.kernel.outbound import Disconnected
 
 NO_ACCOUNT = UUID(int=0)
 """The account of couriers that have none: the seller types the AWB."""
@@ -27,79 +29,110 @@ class NoCourierAccount(NotFound):
     """There is no such courier account, or it must be connected again."""
 
 
+class BilledBy(StrEnum):
+    """Who asks the seller for the freight: we, from the wallet, or the courier itself, for an account of the
+    seller's own (and for manual and marketplace couriers)."""
+
+    wallet = "wallet"
+    courier = "courier"
+
+
 @dataclass(frozen=True)
 class Account:
-    """A courier account a company may use. `company_id` is its owner: the company or the platform."""
+    """A courier account a company may use. `company_id` is its owner: the company itself (`own`) or the platform."""
 
     vendor: CourierVendor
     company_id: UUID
     id: UUID
     name: str
     status: str
+    reason: str
+    own: bool
 
     @property
     def usable(self) -> bool:
         return self.status == Status.connected
 
+    @property
+    def billed_by(self) -> BilledBy:
+        return BilledBy.wallet if self.vendor.carries_charge and not self.own else BilledBy.courier
+
 
 async def accounts(company_id: UUID) -> list[Account]:
     """Own accounts first, then the platform's for couriers the company has none of, then those without accounts.
 
+    An own account that must be signed in to again still keeps the platform's away: nobody starts paying from the
+    wallet because a password changed. One that was paused on purpose does not.
+
     Not for use inside a transaction: it opens its own, one after the other. Ten requests that each held a connection
     while they waited for a second one would wait for each other.
     """
-    async with tenancy.acting_for(company_id) as session:
-        own = [_account(row) for row in await _rows(session)]
-    having = {account.vendor.slug for account in own}
+    own = [_account(row, own=True) for row in await open_rows(company_id)]
+    having = {account.vendor.slug for account in own if account.status != Status.paused}
     found = list(own)
     if company_id != tenancy.PLATFORM_COMPANY:
-        async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as platform:
-            found += [
-                account
-                for account in map(_account, await _rows(platform))
-                if account.vendor.shared and account.vendor.slug not in having
-            ]
+        shared = [_account(row, own=False) for row in await open_rows(tenancy.PLATFORM_COMPANY)]
+        found += [each for each in shared if each.vendor.shared and each.vendor.slug not in having]
     found += [
-        Account(vendor, company_id, NO_ACCOUNT, vendor.name, Status.connected)
+        Account(vendor, company_id, NO_ACCOUNT, vendor.name, Status.connected, "", own=True)
         for vendor in vendors.vendors()
         if not vendor.credentials.model_fields
     ]
     return found
 
 
-async def _rows(session: AsyncSession) -> Sequence[Connection]:
-    query = select(Connection).where(
-        Connection.kind == Kind.courier, Connection.status.in_([Status.connected, Status.paused])
-    )
+async def open_rows(company_id: UUID) -> Sequence[Connection]:
+    """A company's courier accounts that were not closed, oldest first: connected, paused, or to be signed in to again.
+    In a transaction of its own."""
+    async with tenancy.acting_for(company_id) as session:
+        found = await connections.list_connections(session, kind=Kind.courier)
     known = {vendor.slug for vendor in vendors.vendors()}
-    return [row for row in (await session.execute(query)).scalars() if row.vendor in known]
+    return [row for row in found if row.vendor in known]
 
 
-def _account(row: Connection) -> Account:
-    return Account(vendors.vendor(row.vendor), row.company_id, row.id, row.name, row.status)
+def _account(row: Connection, *, own: bool) -> Account:
+    return Account(vendors.vendor(row.vendor), row.company_id, row.id, row.name, row.status, row.reason, own)
 
 
-async def opened(courier: str, company_id: UUID, account_id: UUID) -> Courier:
-    """Open an account for calls. `company_id` owns it. Raises NoCourierAccount; holds no transaction afterwards."""
+@contextlib.asynccontextmanager
+async def using(courier: str, company_id: UUID, account_id: UUID) -> AsyncGenerator[Courier]:
+    """Open an account for calls. `company_id` owns it; no transaction stays open.
+
+    When the courier says meanwhile that it no longer takes the credentials, the account is marked: it must be signed
+    in to again. Raises NoCourierAccount.
+    """
     vendor = vendors.vendor(courier)
     if account_id == NO_ACCOUNT:
-        return vendor.open(CourierAccount(f"{courier}:none", vendor.credentials(), outbound.http(courier)))
+        yield vendor.open(CourierAccount(f"{courier}:none", vendor.credentials(), outbound.http(courier)))
+        return
     async with tenancy.acting_for(company_id) as session:
-        row = await session.get(Connection, (company_id, account_id))
-        if row is None or row.vendor != courier or row.status in (Status.disconnected, Status.left):
-            raise NoCourierAccount(f"connect {vendor.name} again", field="account_id")
-        credentials = connections.credentials(row, vendor.credentials)
-        settings: Mapping[str, str] = {key: str(value) for key, value in row.settings.items()}
+        row = await session.scalar(select(Connection).where(Connection.id == account_id))
+    if row is None or row.vendor != courier or row.status in (Status.disconnected, Status.left):
+        raise NoCourierAccount(f"connect {vendor.name} again", field="account_id")
+    handle = _opened(vendor, row)
+    try:
+        yield handle
+    except Disconnected as failure:
+        async with tenancy.acting_for(company_id) as session:
+            await connections.lost(session, account_id, failure.reason, connected_at=row.connected_at)
+        raise
+
+
+def _opened(vendor: CourierVendor, row: Connection) -> Courier:
+    credentials = connections.credentials(row, vendor.credentials)
+    settings: Mapping[str, str] = {key: str(value) for key, value in row.settings.items()}
+    version = row.credentials_version
 
     async def remember(changed: BaseModel) -> None:
-        await connections.remember(company_id, account_id, changed)
+        nonlocal version
+        version = await connections.remember(row.company_id, row.id, changed, version=version) or version
 
     async def turn(operation: str) -> None:
         if (allowed := vendor.paces.get(operation)) is not None:
             calls, seconds = allowed
-            bucket = f"{courier}:{account_id}:{operation}"
+            bucket = f"{vendor.slug}:{row.id}:{operation}"
             await pace.turn(bucket, capacity=calls, refill_per_second=calls / seconds)
 
     return vendor.open(
-        CourierAccount(f"{courier}:{account_id}", credentials, outbound.http(courier), remember, settings, turn)
+        CourierAccount(f"{vendor.slug}:{row.id}", credentials, outbound.http(vendor.slug), remember, settings, turn)
     )

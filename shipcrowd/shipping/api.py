@@ -23,6 +23,7 @@ from shipcrowd.shipping import (
     preferences,
     queries,
     quoting,
+    retyping,
     tracking,
 )
 from shipcrowd.shipping.models import BulkItem, Manifest, Pickup, Quote, ScanRow, Shipment, State
@@ -201,6 +202,24 @@ async def confirm(who: Writes, shipment_id: UUID, typed: TypedAwb) -> ShipmentOu
         shipment = await booking.settle_with_awb(
             session, shipment_id, awb=typed.awb, carrier=typed.carrier, actor=who.actor
         )
+        await session.flush()
+        return shipment_out(shipment)
+
+
+@router.put("/shipments/{shipment_id}/awb")
+async def correct_awb(who: Writes, shipment_id: UUID, typed: TypedAwb) -> ShipmentOut:
+    """The AWB typed for an unconfirmed booking was wrong; this is the right one. 409 once anything was scanned."""
+    async with tenancy.acting_for(who.company_id) as session:
+        shipment = await retyping.correct(session, shipment_id, awb=typed.awb, actor=who.actor)
+        await session.flush()
+        return shipment_out(shipment)
+
+
+@router.delete("/shipments/{shipment_id}/awb")
+async def withdraw_awb(who: Writes, shipment_id: UUID) -> ShipmentOut:
+    """The AWB typed for an unconfirmed booking was wrong, and there is no parcel: money and units come back."""
+    async with tenancy.acting_for(who.company_id) as session:
+        shipment = await retyping.withdraw(session, shipment_id, actor=who.actor)
         await session.flush()
         return shipment_out(shipment)
 

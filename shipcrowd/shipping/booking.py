@@ -34,7 +34,6 @@ from shipcrowd.kernel import clock, counters, crypto, events, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
-from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
@@ -42,7 +41,7 @@ from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.orders.models import Order
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling, worth
-from shipcrowd.shipping.accounts import NO_ACCOUNT
+from shipcrowd.shipping.accounts import NO_ACCOUNT, BilledBy
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentRefused
 from shipcrowd.shipping.models import MOVES, Quote, Shipment, ShipmentLine, ShipmentRoute, State
 from shipcrowd.shipping.quoting import Option, Package
@@ -148,6 +147,8 @@ async def book_by_hand(
         price_paise=0,
         price=None,
         reason=None,
+        account_name="",
+        billed_by=BilledBy.courier,
     )
     return await _open(session, order, option, asked.package, asked.place.id, units, actor)
 
@@ -210,8 +211,8 @@ async def _open(
         ShipmentLine(company_id=company_id, shipment_id=shipment_id, order_line_id=line.id, units=count)
         for line, count in taken
     )
-    await _route(session, shipment, "reference", str(shipment_id))
-    await _route(session, shipment, "link", hashlib.sha256(link.encode()).hexdigest())
+    await route_to(session, shipment, "reference", str(shipment_id))
+    await route_to(session, shipment, "link", hashlib.sha256(link.encode()).hexdigest())
     words = f"{shipment.number}: booking with {option.carrier} ({option.name})"
     orders.tell(session, order, "booking", words, actor=actor, details={"shipment_id": str(shipment_id)})
     await settling.hold(session, shipment)
@@ -237,17 +238,20 @@ def track_link(shipment: Shipment) -> str:
     return crypto.keyring().open(shipment.track_key, link_about(shipment.company_id, shipment.id)).decode()
 
 
-async def _route(session: AsyncSession, shipment: Shipment, kind: str, key: str) -> None:
-    """Let news of this parcel find it. Raises AwbTaken when a young parcel of anybody's has the number already."""
-    values = {"company_id": shipment.company_id, "shipment_id": shipment.id, "made_at": clock.now()}
+async def route_to(session: AsyncSession, shipment: Shipment, kind: str, key: str, *, typed: bool = False) -> None:
+    """Let news of this parcel find it. Raises AwbTaken when a young parcel of anybody's has the number already.
+
+    A number a person typed gives way to the same number from the courier: typing must not keep a parcel's news away.
+    """
+    values = {"company_id": shipment.company_id, "shipment_id": shipment.id, "made_at": clock.now(), "typed": typed}
+    free = (ShipmentRoute.shipment_id == shipment.id) | (ShipmentRoute.made_at < clock.now() - AWB_USED_AGAIN_AFTER)
     mine = await session.execute(
         insert(ShipmentRoute)
         .values(kind=kind, key=key, **values)
         .on_conflict_do_update(
             index_elements=[ShipmentRoute.kind, ShipmentRoute.key],
             set_=values,
-            where=(ShipmentRoute.shipment_id == shipment.id)
-            | (ShipmentRoute.made_at < clock.now() - AWB_USED_AGAIN_AFTER),
+            where=free if typed else free | ShipmentRoute.typed,
         )
         .returning(ShipmentRoute.key)
     )
@@ -275,8 +279,8 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
         await _refuse(session, order, shipment, "order_cancelled", because, actor="system")
         return None
     shipment.attempted_at = clock.now()
-    origin = await locations.get(session, shipment.place_id, account_id=shipment.account_id)
-    back = await locations.get(session, shipment.return_place_id, account_id=shipment.account_id)
+    origin = await places.as_told(session, shipment.place_id, account_id=shipment.account_id)
+    back = await places.as_told(session, shipment.return_place_id, account_id=shipment.account_id)
     lines = {line.id: line for line in await orders.lines_of(session, order.id)}
     units = await settling.units_of(session, shipment.id)
     return ToBook(
@@ -352,15 +356,22 @@ async def booked(session: AsyncSession, shipment_id: UUID, booking: Booking) -> 
     await confirm(session, order, shipment, booking)
 
 
-async def confirm(session: AsyncSession, order: Order, shipment: Shipment, booking: Booking) -> None:
-    """From `booking` or `unconfirmed` to a parcel with an AWB."""
+async def refuse_taken(session: AsyncSession, shipment: Shipment, awb: str) -> None:
+    """Raises AwbTaken, naming the parcel, when another one of the company has this AWB."""
     taken = select(Shipment.number).where(
-        Shipment.courier == shipment.courier, Shipment.awb == booking.awb, Shipment.id != shipment.id
+        Shipment.courier == shipment.courier, Shipment.awb == awb, Shipment.id != shipment.id
     )
     if other := await session.scalar(taken):
-        raise AwbTaken(f"AWB {booking.awb} belongs to {other}", field="awb")
+        raise AwbTaken(f"AWB {awb} belongs to {other}", field="awb")
+
+
+async def confirm(
+    session: AsyncSession, order: Order, shipment: Shipment, booking: Booking, *, typed_by: str | None = None
+) -> None:
+    """From `booking` or `unconfirmed` to a parcel with an AWB, which a person typed or the courier gave."""
+    await refuse_taken(session, shipment, booking.awb)
     _move(shipment, State.pickup_pending)
-    shipment.awb = booking.awb
+    shipment.awb, shipment.awb_typed_by = booking.awb, typed_by
     shipment.carrier = booking.carrier or shipment.carrier
     shipment.courier_order_id = booking.courier_order_id
     shipment.courier_shipment_id = booking.courier_shipment_id
@@ -375,7 +386,7 @@ async def confirm(session: AsyncSession, order: Order, shipment: Shipment, booki
     await settling.charge(session, shipment)
     await orders.refer(session, order, booking.awb)
     if vendors.vendor(shipment.courier).tracked:
-        await _route(session, shipment, f"awb:{shipment.courier}", booking.awb)
+        await route_to(session, shipment, f"awb:{shipment.courier}", booking.awb, typed=typed_by is not None)
     words = f"{shipment.number}: booked with {shipment.carrier}, AWB {booking.awb}"
     orders.tell(session, order, "booked", words, actor="courier", details={"shipment_id": str(shipment.id)})
     await events.publish(session, ShipmentBooked(shipment.company_id, shipment.id))
@@ -447,7 +458,8 @@ async def settle_with_awb(
     """
     order, shipment = await _unconfirmed(session, shipment_id)
     orders.tell(session, order, "settled", f"{shipment.number}: found at the courier as {awb}", actor=actor)
-    await confirm(session, order, shipment, Booking(awb=awb, carrier=carrier or shipment.carrier))
+    given = Booking(awb=awb, carrier=carrier or shipment.carrier)
+    await confirm(session, order, shipment, given, typed_by=None if actor == "courier" else actor)
     return shipment
 
 

@@ -79,8 +79,9 @@ async def refused(session: AsyncSession, run_id: UUID, order_id: UUID, *, code: 
 
 
 def chosen(options: Sequence[Option], choose: Choose) -> Option:
-    """The option a person would take who only says *cheapest* or *fastest*. Pure; `options` has a bookable one."""
+    """The option a person would take who only says *cheapest* or *fastest*; of those whose cost nobody can say before
+    booking, the seller's own account comes before a price. Pure; `options` has a bookable one."""
     bookable = [option for option in options if option.price_paise is not None]
     if choose == "fastest":
-        return min(bookable, key=lambda o: (o.max_days if o.max_days is not None else 99, o.price_paise or 0))
-    return min(bookable, key=lambda o: (o.price_paise or 0, o.max_days if o.max_days is not None else 99))
+        return min(bookable, key=lambda o: (o.max_days if o.max_days is not None else 99, o.cost_paise or 0))
+    return min(bookable, key=lambda o: (o.cost_paise or 0, o.max_days if o.max_days is not None else 99))

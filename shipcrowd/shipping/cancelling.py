@@ -13,7 +13,7 @@ from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Conflict
 from shipcrowd.orders import service as orders
 from shipcrowd.shipping import tracking
-from shipcrowd.shipping.accounts import opened
+from shipcrowd.shipping.accounts import using
 from shipcrowd.shipping.booking import ShipmentNotFound
 from shipcrowd.shipping.models import CANCELLABLE, Shipment, State
 
@@ -37,8 +37,8 @@ async def ask(company_id: UUID, shipment_id: UUID, *, actor: str) -> Shipment:
     """
     async with tenancy.acting_for(company_id) as session:
         prepared = await _prepare(session, shipment_id)
-    courier = await opened(prepared.courier, prepared.account_company_id, prepared.account_id)
-    (result,) = await courier.cancel([prepared.awb])
+    async with using(prepared.courier, prepared.account_company_id, prepared.account_id) as courier:
+        (result,) = await courier.cancel([prepared.awb])
     async with tenancy.acting_for(company_id) as session:
         return await record(session, shipment_id, result, actor=actor)
 

@@ -41,5 +41,12 @@ class ReturningToOrigin(Event):
 
 
 @dataclass(frozen=True)
+class ShipmentAwbChanged(Event):
+    """An AWB that a person had typed was corrected."""
+
+    shipment_id: UUID
+
+
+@dataclass(frozen=True)
 class ShipmentCancelled(Event):
     shipment_id: UUID

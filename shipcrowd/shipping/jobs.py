@@ -20,8 +20,8 @@ from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
-from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, quoting
-from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, opened
+from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, places, quoting
+from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, using
 from shipcrowd.shipping.booking import ToBook
 from shipcrowd.shipping.models import Shipment
 
@@ -48,16 +48,16 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
         return None
     asked = False
     try:
-        courier = await opened(prepared.courier, prepared.account_company_id, prepared.account_id)
-        if missing := booking.unregistered(courier, prepared):
-            await _register(company_id, courier, prepared, missing)
-            async with tenancy.acting_for(company_id) as session:
-                await booking.attempt_failed(session, shipment_id)
-                prepared = await booking.start_attempt(session, shipment_id)
-            if prepared is None:
-                return None
-        asked = True
-        given = await courier.book(prepared.request)
+        async with using(prepared.courier, prepared.account_company_id, prepared.account_id) as courier:
+            if missing := booking.unregistered(courier, prepared):
+                await _register(company_id, courier, prepared, missing)
+                async with tenancy.acting_for(company_id) as session:
+                    await booking.attempt_failed(session, shipment_id)
+                    prepared = await booking.start_attempt(session, shipment_id)
+                if prepared is None:
+                    return None
+            asked = True
+            given = await courier.book(prepared.request)
     except Later:
         async with tenancy.acting_for(company_id) as session:
             await booking.attempt_failed(session, shipment_id)
@@ -129,16 +129,16 @@ async def register_place(company_id: UUID, place_id: UUID) -> None:
     """Make a new or changed place known to every courier account that wants to know."""
     usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
     async with tenancy.acting_for(company_id) as session:
-        known = {account.id: await locations.get(session, place_id, account_id=account.id) for account in usable}
+        known = {account.id: await places.as_told(session, place_id, account_id=account.id) for account in usable}
     for account in usable:
         if known[account.id].registered_as is not None:
             continue
-        courier = await opened(account.vendor.slug, account.company_id, account.id)
-        if isinstance(courier, RegistersPickupPoints):
-            try:
-                await register_at(company_id, courier, account.vendor.slug, account.id, known[account.id])
-            except (Refused, Disconnected) as failure:
-                log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
+        try:
+            async with using(account.vendor.slug, account.company_id, account.id) as courier:
+                if isinstance(courier, RegistersPickupPoints):
+                    await register_at(company_id, courier, account.vendor.slug, account.id, known[account.id])
+        except (Refused, Disconnected, NoCourierAccount) as failure:
+            log.warning("place not registered", courier=account.vendor.slug, error=str(failure))
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------
@@ -256,16 +256,21 @@ async def track_one(session: AsyncSession, shipment: Shipment) -> None:
     )
 
 
-@job(retry=on(Unavailable, times=4, first=20), seconds=120)
+@job(seconds=120)
 async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: tuple[str, ...]) -> None:
     """Ask a courier how these parcels fare and tell each; they may belong to different companies."""
     whose = await news.by_awb(courier, awbs)
     try:
-        handle = await opened(courier, account_company_id, account_id)
-        replies = await handle.scans(awbs)
+        async with using(courier, account_company_id, account_id) as handle:
+            replies = await handle.scans(awbs)
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))
+        return
+    except Unavailable as failure:
+        # Not tried again here: the sweep does, and an outage of a courier leaves no heap of held jobs.
+        log.warning("tracking unavailable", courier=courier, error=str(failure))
+        await _put_off(whose, timedelta(seconds=max(failure.retry_after or 0, 300)))
         return
     except Malformed as failure:
         log.exception("tracking unreadable", courier=courier, error=str(failure))
@@ -286,12 +291,27 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     await _checked(whose)
 
 
-async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None = None) -> None:
-    """Record that these were looked at; `later` puts the next look off (else the state's own rhythm stands)."""
+async def _put_off(whose: Mapping[str, news.Whose], wait: timedelta) -> None:
+    """Look at these again after `wait`; this time told nothing."""
+    for company_id, shipment_ids in _by_company(whose).items():
+        async with tenancy.acting_for(company_id) as session:
+            await session.execute(
+                update(Shipment)
+                .where(Shipment.id.in_(shipment_ids), Shipment.next_check_at.is_not(None))
+                .values(next_check_at=clock.now() + wait)
+            )
+
+
+def _by_company(whose: Mapping[str, news.Whose]) -> Mapping[UUID, Sequence[UUID]]:
     by_company: dict[UUID, list[UUID]] = defaultdict(list)
     for found in whose.values():
         by_company[found.company_id].append(found.shipment_id)
-    for company_id, shipment_ids in by_company.items():
+    return by_company
+
+
+async def _checked(whose: Mapping[str, news.Whose], *, later: timedelta | None = None) -> None:
+    """Record that these were looked at; `later` puts the next look off (else the state's own rhythm stands)."""
+    for company_id, shipment_ids in _by_company(whose).items():
         async with tenancy.acting_for(company_id) as session:
             now = clock.now()
             await session.execute(update(Shipment).where(Shipment.id.in_(shipment_ids)).values(last_checked_at=now))
@@ -340,6 +360,7 @@ async def take_scans(company_id: UUID, delivery_id: UUID) -> None:
                 raise Later(timedelta(seconds=20))
             outcome = Outcome.handled if all(known) else Outcome.ignored
             inbox.settle(again, outcome, "" if all(known) else "no parcel of ours has this AWB")
+            again.body = None  # what it said stands in the scans; couriers write receivers' names into it
 
 
 # --- reactions ------------------------------------------------------------------------------------------------------

@@ -28,11 +28,15 @@ from shipcrowd.orders import queries as orders
 from shipcrowd.orders.models import OrderLine
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, settling
-from shipcrowd.shipping.accounts import opened
+from shipcrowd.shipping.accounts import using
 from shipcrowd.shipping.booking import ShipmentNotFound, receiver
 from shipcrowd.shipping.models import Shipment, State
 
 AT_ONCE = 500
+
+
+class ReceiverForgotten(Conflict):
+    """The receiver's data was removed; nothing can be printed for this shipment any more."""
 
 
 class NoLabelYet(Conflict):
@@ -64,7 +68,7 @@ def party(address: Address) -> Party:
 async def sheets(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Sheet]:
     """What to print for these shipments, in the order given. Five queries, however many.
 
-    Raises ShipmentNotFound when one is not the company's, NoLabelYet when one has no AWB.
+    Raises ShipmentNotFound when one is not the company's, ReceiverForgotten, NoLabelYet when one has no AWB.
     """
     shipments = await _all(session, shipment_ids)
     for shipment in shipments:
@@ -97,6 +101,9 @@ async def _all(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Ship
     by_id = {row.id: row for row in (await session.execute(query)).scalars()}
     if missing := [str(shipment_id) for shipment_id in shipment_ids if shipment_id not in by_id]:
         raise ShipmentNotFound(f"no shipment {missing[0]}")
+    for row in by_id.values():
+        if row.redacted_at is not None:
+            raise ReceiverForgotten(f"the receiver of {row.number} is forgotten")
     return [by_id[shipment_id] for shipment_id in shipment_ids]
 
 
@@ -138,7 +145,7 @@ async def printed(
 ) -> bytes:
     """The labels of many shipments in one PDF, in the order given; every print is recorded.
 
-    Raises ShipmentNotFound, NoLabelYet.
+    Raises ShipmentNotFound, ReceiverForgotten, NoLabelYet.
     """
     async with tenancy.acting_for(company_id) as session:
         found = await sheets(session, shipment_ids)
@@ -162,7 +169,7 @@ async def _page(sheet: Sheet) -> NamedPdf:
 
 
 async def packing_slips(company_id: UUID, shipment_ids: Sequence[UUID], layout: SlipLayout = SlipLayout.a4) -> bytes:
-    """Packing slips in the order given. Raises ShipmentNotFound."""
+    """Packing slips in the order given. Raises ShipmentNotFound, ReceiverForgotten."""
     async with tenancy.acting_for(company_id) as session:
         shipments = await _all(session, shipment_ids)
         seller = await identity.company(session)
@@ -195,15 +202,27 @@ async def fetch(company_id: UUID, shipment_id: UUID) -> None:
         shipment = await session.get(Shipment, (company_id, shipment_id))
         if shipment is None:
             raise NotFound
-        if shipment.label_key or not shipment.label_url:
+        forgotten = shipment.redacted_at is not None
+        if not forgotten and (shipment.label_key or not shipment.label_url):
             return
         opening = (shipment.courier, shipment.account_company_id, shipment.account_id)
         url = shipment.label_url
-    courier = await opened(*opening)
-    if not isinstance(courier, FetchesLabels):
+    key = key_of(company_id, shipment_id)
+    if forgotten or url is None:
+        await keeping.store().delete(key)  # a try of ours may have stored it and stopped before it said so
         return
-    pdf = await courier.fetch_label(url)
-    key = f"{company_id}/labels/{shipment_id}.pdf"
+    async with using(*opening) as courier:
+        if not isinstance(courier, FetchesLabels):
+            return
+        pdf = await courier.fetch_label(url)
     await keeping.store().put(key, pdf, "application/pdf")
     async with tenancy.acting_for(company_id) as session:
-        await session.execute(update(Shipment).where(Shipment.id == shipment_id).values(label_key=key))
+        known = update(Shipment).where(Shipment.id == shipment_id, Shipment.redacted_at.is_(None))
+        stays = (await session.execute(known.values(label_key=key).returning(Shipment.id))).scalar_one_or_none()
+    if stays is None:  # the receiver was forgotten meanwhile
+        await keeping.store().delete(key)
+
+
+def key_of(company_id: UUID, shipment_id: UUID) -> str:
+    """Where a shipment's label lies in the store."""
+    return f"{company_id}/labels/{shipment_id}.pdf"

@@ -81,6 +81,9 @@ async def remove(session: AsyncSession, manifest_id: UUID, shipment_ids: Sequenc
 async def close(session: AsyncSession, manifest_id: UUID) -> Manifest:
     """Raises ManifestNotFound, ManifestClosed, ManifestEmpty."""
     manifest = await _open(session, manifest_id)
+    # Locked: a parcel that is being cancelled leaves before the count, or stays on the paper.
+    on_it = select(Shipment.id).where(Shipment.manifest_id == manifest_id).order_by(Shipment.id).with_for_update()
+    await session.execute(on_it)
     await _recount(session, manifest)
     if not manifest.parcels:
         raise ManifestEmpty

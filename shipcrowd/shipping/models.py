@@ -115,6 +115,10 @@ class Quote(db.Owned, db.Dated, db.Base):
     expires_at: Mapped[datetime]
 
 
+TO_FORGET = "redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)"
+"""Parcels whose receiver, or the label that shows them, is still to go."""
+
+
 class Shipment(db.Owned, db.Dated, db.Base):
     """One parcel. The receiver is sealed in `pii`, as it was at booking."""
 
@@ -131,6 +135,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
         Index("ix_shipments_state", "company_id", "state", "created_at", "id"),
         Index("ix_shipments_order", "company_id", "order_id"),
         Index("ix_shipments_manifest", "company_id", "manifest_id", postgresql_where=text("manifest_id IS NOT NULL")),
+        Index("ix_shipments_redact", "company_id", "id", postgresql_where=text(TO_FORGET)),
         Index("ix_shipments_due", "next_check_at", postgresql_where=text("next_check_at IS NOT NULL")),
     )
 
@@ -149,6 +154,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
     mode: Mapped[str]
     zone: Mapped[str | None]
     awb: Mapped[str | None]
+    awb_typed_by: Mapped[str | None]  # who typed it at the desk; None for one the courier gave
     courier_order_id: Mapped[str | None]
     courier_shipment_id: Mapped[str | None]
     routing_code: Mapped[str | None]
@@ -190,6 +196,8 @@ class Shipment(db.Owned, db.Dated, db.Base):
     manifest_id: Mapped[UUID | None]
     pickup_on: Mapped[date | None]
     booked_by: Mapped[str]
+    redact_asked_at: Mapped[datetime | None]  # the receiver is to be forgotten, once the courier needs nothing more
+    redacted_at: Mapped[datetime | None]
 
 
 class ShipmentLine(db.Owned, db.Base):
@@ -238,6 +246,7 @@ class ShipmentRoute(db.Base):
     company_id: Mapped[UUID]
     shipment_id: Mapped[UUID]
     made_at: Mapped[datetime]
+    typed: Mapped[bool] = mapped_column(server_default=text("false"))  # by a person: what the courier gives outranks it
 
 
 class Manifest(db.Owned, db.Dated, db.Base):

@@ -3,15 +3,22 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select
 
 from shipcrowd.couriers.contract import Pod, Scan
-from shipcrowd.kernel import tenancy
+from shipcrowd.kernel import pace, tenancy
+from shipcrowd.kernel.crypto import search_hash
+from shipcrowd.kernel.errors import TooMany
 from shipcrowd.shipping import booking, tracking
 from shipcrowd.shipping.models import Shipment, ShipmentRoute, State
 from shipcrowd.shipping.tracking import Via
+
+
+class TooManyLookups(TooMany):
+    """Too many lookups from here; wait a minute."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,22 @@ async def by_awb(courier: str, awbs: Sequence[str], references: Sequence[str] = 
         return {
             route.key: Whose(route.company_id, route.shipment_id) for route in (await session.execute(query)).scalars()
         }
+
+
+async def looked_up(awb: str, couriers: Sequence[str], *, address: str) -> Whose | None:
+    """The parcel of this AWB at one of these couriers, for a stranger at `address`. AWBs can be guessed, so this is
+    slow on purpose: twenty in a row, then one every three seconds. Raises TooManyLookups."""
+    # An address is personal data, so only its hash is kept.
+    key = f"track:{search_hash(address, 'track.address').hex()}"
+    async with tenancy.unowned() as session:
+        wait = await pace.take(session, key, capacity=20, refill_per_second=20 / 60)
+        if wait:  # raised inside the transaction: a refused lookup takes nothing
+            raise TooManyLookups(retry_after=ceil(wait.total_seconds()))
+        query = select(ShipmentRoute).where(
+            ShipmentRoute.kind.in_([f"awb:{courier}" for courier in couriers]), ShipmentRoute.key == awb
+        )
+        route = (await session.execute(query.limit(1))).scalar_one_or_none()
+        return Whose(route.company_id, route.shipment_id) if route else None
 
 
 async def by_link(link: str) -> Whose | None:

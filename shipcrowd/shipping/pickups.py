@@ -11,8 +11,8 @@ from shipcrowd.couriers.contract import RequestsPickup
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid
 from shipcrowd.kernel.outbound import Refused
-from shipcrowd.locations import service as locations
-from shipcrowd.shipping.accounts import opened
+from shipcrowd.shipping import places
+from shipcrowd.shipping.accounts import using
 from shipcrowd.shipping.booking import point
 from shipcrowd.shipping.models import Pickup, PickupState, Shipment, State
 
@@ -48,15 +48,15 @@ async def request(company_id: UUID, *, place_id: UUID, courier: str, on: date) -
         if waiting is None:
             raise NothingToPickUp
         account_company_id, account_id, parcels = waiting
-        place = await locations.get(session, place_id, account_id=account_id)
-    handle = await opened(courier, account_company_id, account_id)
+        place = await places.as_told(session, place_id, account_id=account_id)
     state, token, error = PickupState.with_booking, None, None
-    if isinstance(handle, RequestsPickup):
-        try:
-            token = await handle.request_pickup(point(place), on, parcels)
-            state = PickupState.confirmed
-        except Refused as refusal:
-            state, error = PickupState.failed, refusal.message
+    async with using(courier, account_company_id, account_id) as handle:
+        if isinstance(handle, RequestsPickup):
+            try:
+                token = await handle.request_pickup(point(place), on, parcels)
+                state = PickupState.confirmed
+            except Refused as refusal:
+                state, error = PickupState.failed, refusal.message
     async with tenancy.acting_for(company_id) as session:
         made = Pickup(
             company_id=company_id,

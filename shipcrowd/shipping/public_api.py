@@ -6,17 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from shipcrowd.identity import service as identity
-from shipcrowd.kernel import pace, tenancy
-from shipcrowd.kernel.crypto import search_hash
-from shipcrowd.kernel.errors import NotFound, TooMany
+from shipcrowd.kernel import tenancy
+from shipcrowd.kernel.errors import NotFound
 from shipcrowd.shipping import news, queries
 from shipcrowd.shipping.schemas import TrackOut, TrackStepOut
 
 router = APIRouter(prefix="/public", tags=["public"])
-
-
-class TooManyLookups(TooMany):
-    """Too many lookups; wait a moment."""
 
 
 @router.get("/track/{link}")
@@ -33,14 +28,7 @@ async def track_by_awb(
     request: Request, courier: Annotated[str, Query(max_length=40)], awb: Annotated[str, Query(max_length=40)]
 ) -> TrackOut:
     """A parcel by courier and AWB: one lookup every few seconds, and nothing personal in the answer."""
-    address = request.client.host if request.client else "unknown"
-    # An address is personal data, so only its hash is kept.
-    key = f"track:{search_hash(address, 'track.address').hex()}"
-    async with tenancy.unowned() as session:
-        wait = await pace.take(session, key, capacity=20, refill_per_second=0.2)
-        if wait:  # raised inside the transaction: a refused lookup takes nothing
-            raise TooManyLookups(retry_after=int(wait.total_seconds()) + 1)
-    whose = (await news.by_awb(courier, [awb])).get(awb)
+    whose = await news.looked_up(awb, [courier], address=request.client.host if request.client else "unknown")
     if whose is None:
         raise NotFound
     return await track_out(whose.company_id, whose.shipment_id)

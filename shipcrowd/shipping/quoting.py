@@ -14,11 +14,12 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.connections.models import Status
 from shipcrowd.couriers.contract import Parcel, Payment, ServiceOffer
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, tenancy
-from shipcrowd.kernel.errors import Invalid, ShipcrowdError
-from shipcrowd.kernel.outbound import OutsideFailure
+from shipcrowd.kernel.errors import Conflict, Invalid, ShipcrowdError
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
@@ -27,7 +28,7 @@ from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
 from shipcrowd.ratecards.schemas import PricedOffer
 from shipcrowd.shipping import places, preferences
-from shipcrowd.shipping.accounts import NO_ACCOUNT, Account, accounts, opened
+from shipcrowd.shipping.accounts import NO_ACCOUNT, Account, BilledBy, NoCourierAccount, accounts, using
 from shipcrowd.shipping.models import Quote
 from shipcrowd.shipping.preferences import Box
 
@@ -55,6 +56,10 @@ class CouriersUnavailable(ShipcrowdError):
     status = 503
 
 
+class NoCourierToAsk(Conflict):
+    """No courier account can be used just now."""
+
+
 class NotBookable(Invalid):
     """The order cannot be shipped as it stands."""
 
@@ -70,12 +75,17 @@ class Package:
 
 
 class Option(BaseModel):
-    """One way to ship the parcel. `price_paise` includes tax; None with `reason` when it cannot be booked."""
+    """One way to ship the parcel. `price_paise` is what the wallet pays, tax included; None with `reason` when it
+    cannot be booked. It is zero when the freight is `billed_by` the courier itself, for an account of the seller's own:
+    `courier_cost_paise` is then what that courier says it will ask, before tax, where it says so.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     account_company_id: UUID
     account_id: UUID
+    account_name: str
+    billed_by: BilledBy
     courier: str
     courier_name: str
     service: str
@@ -88,7 +98,13 @@ class Option(BaseModel):
     price_paise: int | None
     price: Price | None
     reason: str | None
+    courier_cost_paise: int | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def cost_paise(self) -> int | None:
+        """What the parcel costs the seller, by whomever it is billed; None where nobody can say before booking."""
+        return self.price_paise if self.billed_by is BilledBy.wallet else self.courier_cost_paise
 
 
 @dataclass(frozen=True)
@@ -154,8 +170,10 @@ async def ask_all(
     async def one(account: Account) -> tuple[Account, Sequence[ServiceOffer] | OutsideFailure]:
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                courier = await opened(account.vendor.slug, account.company_id, account.id)
-                return account, await courier.offers(asked.parcel)
+                async with using(account.vendor.slug, account.company_id, account.id) as courier:
+                    return account, await courier.offers(asked.parcel)
+        except NoCourierAccount:
+            return account, OutsideFailure(f"{account.vendor.name} must be connected again")
         except TimeoutError:
             return account, OutsideFailure(f"{account.vendor.name} did not answer in time")
         except OutsideFailure as failure:
@@ -170,18 +188,25 @@ async def quote(
 ) -> Quote:
     """Quote an order with every courier account of the company; the stored quote.
 
-    Raises NotBookable, NotMeasured, NoPickupPlace, NotServiceable, CouriersUnavailable, orders.OrderNotFound.
+    Raises NotBookable, NotMeasured, NoPickupPlace, NoCourierToAsk, NotServiceable, CouriersUnavailable,
+    orders.OrderNotFound.
     """
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-    usable = [account for account in await accounts(company_id) if account.usable and account.id != NO_ACCOUNT]
+    known = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
+    usable = [account for account in known if account.usable]
+    if not usable:
+        raise NoCourierToAsk(_why_none(known))
     answers = await ask_all(asked, usable)
     async with tenancy.acting_for(company_id) as session:
         options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
         if not any(option.price_paise is not None for option in options):
-            if any(isinstance(answer, OutsideFailure) for _, answer in answers) or not answers:
-                raise CouriersUnavailable("; ".join(str(a) for _, a in answers) or "connect a courier account first")
+            failures = [answer for _, answer in answers if isinstance(answer, OutsideFailure)]
+            if failures and all(isinstance(failure, Disconnected) for failure in failures):
+                raise NoCourierToAsk(_why_none([account for account, _ in answers]))
+            if failures:
+                raise CouriersUnavailable("; ".join(str(failure) for failure in failures))
             raise NotServiceable(
                 f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}",
                 field="pincode",
@@ -201,6 +226,15 @@ async def quote(
     return made
 
 
+def _why_none(known: Sequence[Account]) -> str:
+    """What to do when no account can be asked. Pure."""
+    if not known:
+        return "connect a courier account first"
+    names = " or ".join(dict.fromkeys(account.vendor.name for account in known))
+    paused = all(account.status == Status.paused for account in known)
+    return f"resume {names}, or connect another account" if paused else f"sign in again at {names}"
+
+
 async def _priced(
     session: AsyncSession,
     company_id: UUID,
@@ -210,8 +244,8 @@ async def _priced(
 ) -> list[Option]:
     if isinstance(answer, OutsideFailure):
         return []
-    if not account.vendor.carries_charge:
-        return [_option(account, PricedOffer(offer), free=True) for offer in answer]
+    if account.billed_by is BilledBy.courier:
+        return [_option(account, PricedOffer(offer)) for offer in answer]
     seller = await identity.company(session)
     priced = await ratecards.price(
         session,
@@ -225,11 +259,13 @@ async def _priced(
     return [_option(account, offer) for offer in priced]
 
 
-def _option(account: Account, priced: PricedOffer, *, free: bool = False) -> Option:
-    offer = priced.offer
+def _option(account: Account, priced: PricedOffer) -> Option:
+    offer, free = priced.offer, account.billed_by is BilledBy.courier
     return Option(
         account_company_id=account.company_id,
         account_id=account.id,
+        account_name=account.name,
+        billed_by=account.billed_by,
         courier=account.vendor.slug,
         courier_name=account.vendor.name,
         service=offer.service,
@@ -242,13 +278,17 @@ def _option(account: Account, priced: PricedOffer, *, free: bool = False) -> Opt
         price_paise=0 if free else (priced.price.paise if priced.price is not None else None),
         price=priced.quote,
         reason=priced.reason,
+        # What a courier asks of the platform is the platform's affair; what it asks of the seller is the seller's.
+        courier_cost_paise=offer.cost.paise if offer.cost is not None and account.own else None,
     )
 
 
 def tagged(options: Sequence[Option]) -> list[Option]:
-    """Cheapest first, unbookable last, with the cheapest and the fastest named. Pure."""
-    ranked = sorted(options, key=lambda o: (o.price_paise is None, o.price_paise or 0, o.max_days or 99, o.name))
+    """The seller's own accounts of unknown cost first, then cheapest first, unbookable last, with the cheapest and the
+    fastest named. None is called the cheapest while the cost of one is unknown. Pure."""
+    ranked = sorted(options, key=lambda o: (o.price_paise is None, o.cost_paise or 0, o.max_days or 99, o.name))
     bookable = [option for option in ranked if option.price_paise is not None]
+    comparable = bool(bookable) and all(option.cost_paise is not None for option in bookable)
     fastest = min((o.max_days for o in bookable if o.max_days is not None), default=None)
     return [
         option.model_copy(
@@ -256,7 +296,7 @@ def tagged(options: Sequence[Option]) -> list[Option]:
                 "tags": tuple(
                     tag
                     for tag, has in (
-                        ("cheapest", bool(bookable) and option is bookable[0]),
+                        ("cheapest", comparable and option is bookable[0]),
                         ("fastest", fastest is not None and option in bookable and option.max_days == fastest),
                     )
                     if has

@@ -13,7 +13,7 @@ from shipcrowd.orders.models import Order
 from shipcrowd.ratecards.quoting import ChargeCode
 from shipcrowd.ratecards.quoting import Quote as Price
 from shipcrowd.shipping.events import ShipmentCancelled
-from shipcrowd.shipping.models import Shipment, ShipmentLine
+from shipcrowd.shipping.models import Manifest, Shipment, ShipmentLine
 from shipcrowd.wallet import service as wallet
 
 
@@ -55,7 +55,10 @@ async def cancelled(session: AsyncSession, order: Order, shipment: Shipment) -> 
     if shipment.charge_paise:
         await wallet.refund(session, reference=reference(shipment))
     await orders.free(session, order, await units_of(session, shipment.id))
-    shipment.manifest_id = None
+    if shipment.manifest_id is not None:
+        manifest = await session.get_one(Manifest, (shipment.company_id, shipment.manifest_id), populate_existing=True)
+        if manifest.state == "open":  # one that is closed is on paper, with this parcel on it
+            shipment.manifest_id = None
     await events.publish(session, ShipmentCancelled(shipment.company_id, shipment.id))
 
 

@@ -118,7 +118,8 @@ async def take_scans(
         shipment.scanned_weight_grams = weight_grams
     if track_url and shipment.courier_track_url is None:
         shipment.courier_track_url = track_url
-    if pod is not None and shipment.pod is None and any((pod.receiver, pod.image_url, pod.signature_url)):
+    wanted = shipment.pod is None and shipment.redact_asked_at is None
+    if pod is not None and wanted and any((pod.receiver, pod.image_url, pod.signature_url)):
         kept = {"receiver": pod.receiver, "image_url": pod.image_url, "signature_url": pod.signature_url}
         shipment.pod = crypto.keyring().seal_json(kept, pod_about(shipment.company_id, shipment.id))
     if fresh and shipment.awb is not None:
@@ -140,7 +141,8 @@ async def _store(session: AsyncSession, shipment: Shipment, scans: Sequence[Scan
             "status": scan.status[:120],
             "progress": scan.progress,
             "location": scan.location[:200],
-            "remark": scan.remark[:500],
+            # Couriers write names and phones into remarks.
+            "remark": "" if shipment.redact_asked_at else scan.remark[:500],
             "received_at": now,
             "via": via,
         }
@@ -163,12 +165,16 @@ async def _work_out(session: AsyncSession, order: Order, shipment: Shipment) -> 
         .order_by(ScanRow.at, ScanRow.received_at, ScanRow.id)
     )
     history = (await session.execute(query)).all()
-    start = State.cancelling if shipment.cancel_asked_at and not shipment.picked_up_at else State.pickup_pending
-    after = advanced(start, (Progress(progress) if progress else None for _, progress, _ in history))
+    state = State.cancelling if shipment.cancel_asked_at and not shipment.picked_up_at else State.pickup_pending
+    since = clock.now()
+    for at, progress, _ in history:
+        ahead = advanced(state, [Progress(progress) if progress else None])
+        if ahead is not state:
+            state, since = ahead, at
     if history:
         shipment.last_location = history[-1][2] or shipment.last_location
-    if after is not State(shipment.state):
-        await arrive(session, order, shipment, after, at=history[-1][0] if history else clock.now())
+    if state is not State(shipment.state):
+        await arrive(session, order, shipment, state, at=since)
 
 
 async def arrive(session: AsyncSession, order: Order, shipment: Shipment, state: State, *, at: datetime) -> None:
@@ -199,14 +205,14 @@ async def _lead(session: AsyncSession, order: Order) -> None:
     if any(orders.open_units_of(line) for line in await orders.lines_of(session, order.id)):
         return
     query = select(Shipment.state).where(
-        Shipment.order_id == order.id,
-        Shipment.flow == Flow.forward,
-        Shipment.state.not_in([*CAME_TO_NOTHING, State.lost, State.damaged]),
+        Shipment.order_id == order.id, Shipment.flow == Flow.forward, Shipment.state.not_in(CAME_TO_NOTHING)
     )
-    reached = {ORDER_STATE.get(State(state)) for state in (await session.execute(query)).scalars()}
-    wanted = order_state(reached)
+    states = {State(state) for state in (await session.execute(query)).scalars()}
+    wanted = order_state({ORDER_STATE.get(state) for state in states - {State.lost, State.damaged}})
     if wanted and wanted in ORDER_MOVES[OrderState(order.state)]:
         orders.move(order, wanted)
+    if states <= ENDED:
+        orders.end(order)
 
 
 def order_state(reached: Collection[OrderState | None]) -> OrderState | None:

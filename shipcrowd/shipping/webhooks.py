@@ -50,13 +50,15 @@ async def _secret(vendor: CourierVendor, account_id: UUID | None) -> tuple[UUID,
         return found
     async with tenancy.acting_for_platform(why="courier webhook secret") as session:
         query = select(Connection).where(
-            Connection.kind == Kind.courier, Connection.vendor == vendor.slug, Connection.status == Status.connected
+            Connection.kind == Kind.courier, Connection.vendor == vendor.slug, Connection.closed_at.is_(None)
         )
         if account_id is None:
             query = query.where(Connection.company_id == tenancy.PLATFORM_COMPANY)
         else:
             query = query.where(Connection.id == account_id)
-        row = (await session.execute(query.limit(1))).scalar_one_or_none()
+        # Parcels of an account that is paused, or must be signed in to again, are still on their way.
+        newest = query.order_by(Connection.status != Status.connected, Connection.connected_at.desc()).limit(1)
+        row = (await session.execute(newest)).scalar_one_or_none()
     if row is None:
         return None
     secret = getattr(connections.credentials(row, vendor.credentials), "webhook_secret", None)

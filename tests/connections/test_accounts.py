@@ -298,14 +298,22 @@ async def test_after_a_key_rotation_every_credential_is_sealed_anew(connect, mon
 
 async def test_remembering_changed_credentials_leaves_a_closed_account_alone(connect):
     mine = await connect()
-    await service.remember(mine.company_id, mine.id, Keys(token=SecretStr("tok-two")))
+    await service.remember(mine.company_id, mine.id, Keys(token=SecretStr("tok-two")), version=mine.credentials_version)
     now = await again(mine)
     assert service.credentials(now, Keys) == Keys(token=SecretStr("tok-two"))
     assert now.credentials_version == mine.credentials_version + 1
     async with tenancy.acting_for(mine.company_id) as session:
         await service.disconnect(session, mine.id)
-    await service.remember(mine.company_id, mine.id, keys("late"))
+    await service.remember(mine.company_id, mine.id, keys("late"), version=now.credentials_version)
     assert service.credentials(await again(mine), Keys) == Keys(token=SecretStr("tok-two"))
+
+
+async def test_a_token_got_with_an_old_password_does_not_bring_the_password_back(connect):
+    mine = await connect()
+    await service.remember(mine.company_id, mine.id, keys("changed"), version=mine.credentials_version)
+    late = await service.remember(mine.company_id, mine.id, keys("old"), version=mine.credentials_version)
+    assert late is None
+    assert service.credentials(await again(mine), Keys) == keys("changed")
 
 
 async def test_accounts_are_listed_without_the_closed_ones(connect, company):

@@ -137,7 +137,7 @@ async def test_one_store_cannot_speak_for_another(world: World, seller: Seller, 
         (b"<order/>", 400, "unreadable_webhook"),
         (b'{"id": 1', 400, "unreadable_webhook"),
         (b"[" * 100_000, 400, "unreadable_webhook"),
-        (b'{"id": "' + b"x" * (1024 * 1024) + b'"}', 413, "too_large"),
+        (b'{"id": "' + b"x" * (1024 * 1024) + b'"}', 413, "body_too_large"),
     ],
     ids=["empty", "xml", "cut in half", "a hundred thousand brackets", "over a megabyte"],
 )

@@ -180,7 +180,9 @@ async def test_a_store_that_asks_for_its_buyers_data_is_noted_and_one_that_leave
     world.desk.privacy(seller.shop, "customers/data_request", order["number"])
     await seller.settle()
     assert (await seller.order(order["number"]))["ship_to"]["name"] == "Meenakshi Sundaram"
-    assert (await seller.deliveries())[0]["note"] == "a buyer asks for their data; see the audit trail"
+    assert (await seller.deliveries())[0][
+        "note"
+    ] == "a buyer asks for the data you hold of them; 1 orders of theirs are here"
     world.desk.uninstall(seller.shop)
     world.desk.privacy(seller.shop, "shop/redact")
     await seller.settle()

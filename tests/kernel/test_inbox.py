@@ -197,6 +197,52 @@ async def test_old_ones_are_forgotten_except_those_that_failed_or_wait(company):
             found = await session.get(Delivery, (company, row.id))
             found.outcome = outcome
             found.received_at = clock.now() - timedelta(days=40)
+    now = clock.now()
+    ages = {"dealt_with": now - timedelta(days=30), "noted": now - timedelta(days=365)}
     async with tenancy.acting_for(company) as session:
-        assert await inbox.forget(session, older_than=timedelta(days=30)) == 2
-    assert [row.delivery_id for row in await stored(company)] == ["d-2", "d-3"]
+        assert not await inbox.forget(session, failed=now - timedelta(days=50), **ages)
+    assert [(row.delivery_id, row.body is None) for row in await stored(company)] == [("d-2", False), ("d-3", False)]
+    async with tenancy.acting_for(company) as session:
+        assert not await inbox.forget(session, failed=now - timedelta(days=30), **ages)
+    failed, young = await stored(company)
+    assert (failed.delivery_id, failed.body, failed.outcome, failed.note) == ("d-2", None, "failed", inbox.GONE)
+    assert (young.outcome, inbox.opened(young)[1]) == ("waiting", BODY)
+    with pytest.raises(inbox.Emptied):
+        inbox.opened(failed)
+    async with tenancy.acting_for(company) as session:
+        assert not await inbox.forget(session, failed=now, **ages | {"noted": now - timedelta(days=35)})
+    assert [row.delivery_id for row in await stored(company)] == ["d-3"]
+
+
+async def test_forgetting_goes_in_steps_and_touches_one_company_only(company):
+    other = new_id()
+    for owner in (company, other):
+        for n in range(5):
+            await receive(owner, f"d-{n}")
+    later = clock.now() + timedelta(days=1)
+    more, left = [], []
+    for _ in range(3):
+        async with tenancy.acting_for(company) as session:
+            more.append(await inbox.forget(session, dealt_with=later, failed=later, noted=clock.now(), limit=2))
+        left.append(sum(row.body is not None for row in await stored(company)))
+    assert (more, left) == ([True, True, False], [3, 1, 0])
+    assert all(row.body for row in await stored(other))
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'{"id": 1001, "x": 1}', True),
+        (b'{"id": 11001}', False),
+        (b'{"email": "ASHA@kaveri.example"}', True),
+        (b'{"email": "asha\\u0040kaveri.example"}', True),
+        (b'{"email": "natasha@kaveri.example"}', False),
+        (b'{"phone": "+91 90000-00001"}', True),
+        (b'{"phone": "9000000002"}', False),
+        (b"\xff\x00 not even text", False),
+    ],
+)
+def test_whom_a_body_names(body, found):
+    naming = inbox.Naming(words=("1001", "asha@kaveri.example"), numbers=("090000 00001",))
+    assert naming.found_in(body) is found
+    assert not inbox.Naming().found_in(body)

@@ -8,6 +8,7 @@ import pytest
 
 from shipcrowd.kernel import clock, jobs, pace, tenancy
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.outbound import Unavailable
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
@@ -147,3 +148,14 @@ async def test_outside_a_job_one_waits(key):
     await pace.turn(key, **bucket)
     await pace.turn(key, **bucket)
     assert timedelta(seconds=0.08) <= clock.now() - started < timedelta(seconds=2)
+
+
+async def test_outside_a_job_nobody_sleeps_long_and_nothing_is_taken(key):
+    bucket = {"capacity": 1, "refill_per_second": 1 / 60}
+    await pace.turn(key, **bucket)
+    waits = []
+    for _ in range(2):
+        with pytest.raises(Unavailable) as refused:
+            await pace.turn(key, **bucket)
+        waits.append(refused.value.retry_after)
+    assert all(55 < wait <= 60 for wait in waits)

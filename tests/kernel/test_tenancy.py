@@ -1,4 +1,8 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -131,3 +135,43 @@ async def test_a_failing_statements_error_does_not_repeat_its_values():
         async with tenancy.unowned() as session:
             await session.execute(text("SELECT :secret || no_such_column"), {"secret": "hunter2"})
     assert "hunter2" not in str(failed.value)
+
+
+async def crossings(why):
+    async with tenancy.unowned() as session:
+        query = select(audit.PlatformCrossing).where(audit.PlatformCrossing.why == why)
+        rows = (await session.execute(query.order_by(audit.PlatformCrossing.hour))).scalars().all()
+    return [(row.hour.hour, row.times) for row in rows]
+
+
+async def test_every_crossing_of_companies_leaves_a_trace_one_row_an_hour_and_reason():
+    why = f"tested {new_id()}"
+    with time_machine.travel(datetime(2026, 11, 22, 6, 58, tzinfo=UTC), tick=False) as clock:
+        for _ in range(3):
+            async with tenancy.acting_for_platform(why=why):
+                pass
+        clock.shift(timedelta(minutes=2))
+        with pytest.raises(RuntimeError):
+            async with tenancy.acting_for_platform(why=why):
+                raise RuntimeError("what fails has crossed as well")
+    assert await crossings(why) == [(6, 3), (7, 1)]
+
+
+async def test_crossings_do_not_wait_for_each_other_and_none_is_lost():
+    why = f"tested {new_id()}"
+    async with tenancy.acting_for_platform(why=why):  # still open while the others are counted
+
+        async def cross():
+            async with tenancy.acting_for_platform(why=why):
+                pass
+
+        await asyncio.wait_for(asyncio.gather(*(cross() for _ in range(10))), timeout=10)
+    assert sum(times for _, times in await crossings(why)) == 11
+
+
+async def test_the_application_cannot_erase_the_trace():
+    for role in (tenancy.APP_ROLE, tenancy.PLATFORM_ROLE):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with tenancy.unowned() as session:
+                await session.execute(text(f"SET LOCAL ROLE {role}"))
+                await session.execute(text("DELETE FROM platform_crossings"))

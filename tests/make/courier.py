@@ -46,6 +46,7 @@ class Scripted:
     before_booking: Callable[[BookingRequest], None] = lambda request: None
     after_booking: Callable[[BookingRequest], None] = lambda request: None
     serviceable: Callable[[Parcel], bool] = lambda parcel: True
+    before_scans: Callable[[Sequence[str]], None] = lambda awbs: None
     tracking: dict[str, TrackingReply] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     cancel_words: str | None = None
@@ -85,6 +86,7 @@ class ScriptedCourier:
         return [CancelResult(awb, self.script.cancel_words is None, self.script.cancel_words or "") for awb in awbs]
 
     async def scans(self, awbs: Sequence[str]) -> Mapping[str, TrackingReply]:
+        self.script.before_scans(awbs)
         return {awb: self.script.tracking.get(awb, TrackingReply(awb, error="no such AWB")) for awb in awbs}
 
     async def register_pickup_point(self, point: PickupPoint) -> str:

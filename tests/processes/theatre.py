@@ -68,10 +68,20 @@ class Theatre:
     def log(self, name: str) -> str:
         return (self.stage.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One command of the product, to its end."""
+    def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """One command of the product, to its end. `typed` is what someone types into it: it has no terminal of ours,
+        so that passwords are read from there, too."""
         command = [sys.executable, "-m", "shipcrowd", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+        return subprocess.run(
+            command,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            check=False,
+            start_new_session=True,
+        )
 
     # --- people
 

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from pypdf import PdfReader
 
-from shipcrowd.sandbox.desk import NotPossible
+from shipcrowd.sandbox.refusals import NotPossible
 from shipcrowd.sandbox.schemas import Knobs, NewScan
 from shipcrowd.sandbox.velocity.lanes import zone
 

@@ -11,6 +11,8 @@ from sqlalchemy import func, select
 
 from shipcrowd.couriers.contract import Pod, Progress, Scan
 from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel import jobs as queue
+from shipcrowd.kernel.outbound import Unavailable
 from shipcrowd.orders.models import OrderState
 from shipcrowd.shipping import booking, jobs, news, queries
 from shipcrowd.shipping.models import MOVES, OF_PROGRESS, ScanRow, Shipment, State
@@ -29,7 +31,7 @@ DELIVERED = (
 
 def history(*progress, start=START):
     return [
-        Scan(at=start + timedelta(hours=n), status=step.upper(), progress=step, location=f"Hub {n}")
+        Scan(at=start + timedelta(hours=n), status=(step or "noted").upper(), progress=step, location=f"Hub {n}")
         for n, step in enumerate(progress)
     ]
 
@@ -49,6 +51,12 @@ async def test_a_parcel_is_followed_to_the_door(script, seller):
     assert found.next_check_at is None
     assert queries.pod_of(found)["receiver"] == "Asha"
     assert (await order(seller, order_id)).order.state == "delivered"
+
+
+async def test_news_after_the_delivery_does_not_make_the_delivery_later(script, seller):
+    _, shipment_id, awb = await booked(script, seller)
+    await news.tell("velocity", awb, history(*DELIVERED, None), via="poll")  # "POD uploaded", an hour on
+    assert (await shipment(seller, shipment_id)).delivered_at == START + timedelta(hours=5)
 
 
 async def test_the_order_of_arrival_does_not_matter(script, seller):
@@ -172,6 +180,24 @@ async def test_the_sweep_asks_for_what_is_due_across_companies_in_one_call(scrip
         assert found.state == State.picked_up
         assert found.last_checked_at is not None
         assert found.next_check_at > clock.now()
+
+
+async def test_while_a_courier_is_down_its_parcels_wait_for_the_next_sweep_and_no_job_is_held(script, seller):
+    _, shipment_id, _ = await booked(script, seller)
+
+    def down(awbs):
+        raise Unavailable("502")
+
+    script.before_scans = down
+    before = await shipment(seller, shipment_id)
+    async with tenancy.acting_for(seller) as session:
+        await jobs.track_one(session, before)
+    await drain()
+    found = await shipment(seller, shipment_id)
+    assert found.last_checked_at == before.last_checked_at
+    assert timedelta(minutes=4) < found.next_check_at - clock.now() <= timedelta(minutes=5)
+    async with tenancy.unowned() as session:
+        assert (await queue.depth(session)).get("failed", 0) == 0
 
 
 @given(st.lists(st.sampled_from([*Progress, None]), max_size=12))

@@ -5,7 +5,7 @@
 
 from shipcrowd.couriers.contract import CourierVendor
 from shipcrowd.integrations.velocity.courier import CANCEL_BATCH, TRACKING_BATCH, VelocityCourier
-from shipcrowd.integrations.velocity.credentials import VelocityCredentials
+from shipcrowd.integrations.velocity.credentials import VelocityCredentials, username
 from shipcrowd.integrations.velocity.webhooks import VelocityWebhooks
 
 __all__ = ["VelocityCredentials", "vendor"]
@@ -15,6 +15,7 @@ vendor = CourierVendor(
     name="Velocity Shipfast",
     credentials=VelocityCredentials,
     open=VelocityCourier,
+    login=username,
     webhooks=VelocityWebhooks(),
     shared=True,
     tracking_batch=TRACKING_BATCH,

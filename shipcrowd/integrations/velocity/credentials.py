@@ -39,3 +39,9 @@ class VelocityCredentials(BaseModel):
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", channel):
             raise ValueError("a channel id is made of letters and digits")
         return channel
+
+
+def username(credentials: BaseModel) -> str:
+    """The login an account is told from others by: `+919800000001`."""
+    assert isinstance(credentials, VelocityCredentials)
+    return credentials.username

@@ -39,10 +39,12 @@ def warehouse(point: PickupPoint) -> dict[str, Json]:
     """A pickup point for registration. Raises Refused("validation") naming what its address lacks."""
     address = point.address
     _require(address.model_copy(update={"name": address.name or point.contact}), "the pickup address")
+    if not address.email:
+        raise refusals.refused("validation", "the pickup address: the e-mail is missing")
     body: dict[str, Json] = {
         "name": point.name,
         "phone_number": address.mobile,
-        "email": address.email or "",
+        "email": address.email,
         "contact_person": point.contact or address.name,
         "address_attributes": {
             "street_address": _street(address),

@@ -45,7 +45,7 @@ FORWARD: Mapping[str, Progress] = {
     "RTO DELIVERED": P.rto_delivered,
     "CANCELLED": P.cancelled,
     "CANCELED": P.cancelled,
-    "CANCELLATION REQUESTED": P.cancelled,
+    "CANCELLATION REQUESTED": P.cancelling,
     "LOST": P.lost,
     "DAMAGED": P.damaged,
 }

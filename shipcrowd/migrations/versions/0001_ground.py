@@ -174,7 +174,7 @@ def upgrade() -> None:
     sa.Column('store', sa.Text(), nullable=False),
     sa.Column('delivery_id', sa.Text(), nullable=False),
     sa.Column('topic', sa.Text(), nullable=False),
-    sa.Column('body', sa.LargeBinary(), nullable=False),
+    sa.Column('body', sa.LargeBinary(), nullable=True),
     sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('handled_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('outcome', sa.Text(), server_default='waiting', nullable=False),
@@ -259,6 +259,7 @@ def upgrade() -> None:
     sa.Column('test', sa.Boolean(), nullable=False),
     sa.Column('duplicate_of', sa.UUID(), nullable=True),
     sa.Column('cancel_asked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('redacted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('company_id', sa.UUID(), nullable=False),
@@ -268,6 +269,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('company_id', 'id', name=op.f('pk_orders')),
     sa.UniqueConstraint('company_id', 'connection_id', 'external_id', name=op.f('uq_orders_company_id_connection_id_external_id'))
     )
+    op.create_index('ix_orders_buyer', 'orders', ['company_id', 'created_at', 'id'], unique=False, postgresql_where=sa.text('redacted_at IS NULL'))
     op.create_index('ix_orders_email', 'orders', ['company_id', 'email_hash'], unique=False, postgresql_where=sa.text('email_hash IS NOT NULL'))
     op.create_index('ix_orders_external', 'orders', ['company_id', 'external_id'], unique=False)
     op.create_index('ix_orders_newest', 'orders', ['company_id', 'placed_at', 'id'], unique=False)
@@ -324,6 +326,14 @@ def upgrade() -> None:
     op.create_index(op.f('ix_places_company_id_created_at_id'), 'places', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('uq_places_default_pickup', 'places', ['company_id'], unique=True, postgresql_where=sa.text('default_pickup'))
     op.create_index('uq_places_default_return', 'places', ['company_id'], unique=True, postgresql_where=sa.text('default_return'))
+    op.create_table('platform_crossings',
+    sa.Column('why', sa.Text(), nullable=False),
+    sa.Column('hour', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('times', sa.BigInteger(), nullable=False),
+    sa.Column('last_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('why', 'hour', name=op.f('pk_platform_crossings')),
+    info={'unowned': 'work that crosses companies belongs to none of them'}
+    )
     op.create_table('rate_cards',
     sa.Column('name', sa.Text(), nullable=False),
     sa.Column('courier', sa.Text(), nullable=False),
@@ -354,6 +364,7 @@ def upgrade() -> None:
     sa.Column('company_id', sa.UUID(), nullable=False),
     sa.Column('shipment_id', sa.UUID(), nullable=False),
     sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('typed', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.PrimaryKeyConstraint('kind', 'key', name=op.f('pk_shipment_routes')),
     info={'unowned': "a courier's webhook and a buyer's link name a parcel, not a company"}
     )
@@ -580,6 +591,7 @@ def upgrade() -> None:
     sa.Column('mode', sa.Text(), nullable=False),
     sa.Column('zone', sa.Text(), nullable=True),
     sa.Column('awb', sa.Text(), nullable=True),
+    sa.Column('awb_typed_by', sa.Text(), nullable=True),
     sa.Column('courier_order_id', sa.Text(), nullable=True),
     sa.Column('courier_shipment_id', sa.Text(), nullable=True),
     sa.Column('routing_code', sa.Text(), nullable=True),
@@ -621,6 +633,8 @@ def upgrade() -> None:
     sa.Column('manifest_id', sa.UUID(), nullable=True),
     sa.Column('pickup_on', sa.Date(), nullable=True),
     sa.Column('booked_by', sa.Text(), nullable=False),
+    sa.Column('redact_asked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('redacted_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('company_id', sa.UUID(), nullable=False),
     sa.Column('id', sa.UUID(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -634,6 +648,7 @@ def upgrade() -> None:
     op.create_index('ix_shipments_manifest', 'shipments', ['company_id', 'manifest_id'], unique=False, postgresql_where=sa.text('manifest_id IS NOT NULL'))
     op.create_index('ix_shipments_newest', 'shipments', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_shipments_order', 'shipments', ['company_id', 'order_id'], unique=False)
+    op.create_index('ix_shipments_redact', 'shipments', ['company_id', 'id'], unique=False, postgresql_where=sa.text('redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)'))
     op.create_index('ix_shipments_state', 'shipments', ['company_id', 'state', 'created_at', 'id'], unique=False)
     op.create_index('uq_shipments_awb', 'shipments', ['company_id', 'courier', 'awb'], unique=True, postgresql_where=sa.text('awb IS NOT NULL'))
     op.create_table('store_syncs',
@@ -703,3 +718,4 @@ def upgrade() -> None:
     # Written by migrations only; and a movement of money is never edited, only reversed.
     op.execute("REVOKE INSERT, UPDATE, DELETE ON pincodes FROM shipcrowd_app, shipcrowd_platform")
     op.execute("REVOKE UPDATE, DELETE ON ledger_movements FROM shipcrowd_app, shipcrowd_platform")
+    op.execute("REVOKE DELETE ON platform_crossings FROM shipcrowd_app, shipcrowd_platform")

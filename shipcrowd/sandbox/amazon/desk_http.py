@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
 
 from shipcrowd.sandbox.amazon.desk import QUEUE, AmazonDesk
 from shipcrowd.sandbox.amazon.schemas import (
@@ -20,45 +19,38 @@ from shipcrowd.sandbox.amazon.schemas import (
     SellerView,
     StockChange,
 )
+from shipcrowd.sandbox.schemas import Count, Frozen
 
 
-class Sent(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SellerChange(Sent):
+class SellerChange(Frozen):
     participating: bool | None = None
     suspended: bool | None = None
     personal_data: bool | None = None
 
 
-class Consent(Sent):
+class Consent(Frozen):
     url: str
     seller_id: str | None = None
 
 
-class Text(Sent):
+class Text(Frozen):
     """A URL, a token, a reason or a status, as the verb has it."""
 
     value: str
 
 
-class Seconds(Sent):
+class Seconds(Frozen):
     seconds: float
 
 
-class Queue(Sent):
+class Queue(Frozen):
     name: str = QUEUE
     visibility_seconds: int = 30
 
 
-class Event(Sent):
+class Event(Frozen):
     event: str
     detail: str | None = None
-
-
-class Count(Sent):
-    count: int
 
 
 def router(desk: AmazonDesk) -> APIRouter:

@@ -3,7 +3,7 @@
 from shipcrowd.sandbox.amazon import documents
 from shipcrowd.sandbox.amazon.orders import Order
 from shipcrowd.sandbox.amazon.state import Amazon, Feed, Report
-from shipcrowd.sandbox.pdf import one_page
+from shipcrowd.sandbox.pdf import document
 
 TYPE = "GET_EASYSHIP_DOCUMENTS"
 
@@ -32,15 +32,14 @@ def make_report(world: Amazon, feed: Feed, order: Order, kinds: list[str]) -> Re
 def label(order: Order, kinds: list[str]) -> bytes:
     assert order.easy_ship is not None
     cash = f"COD  Rs {order.total - order.gift_card:.2f}" if order.cod else "PREPAID"
-    return one_page(
-        [
-            (18, "Amazon Transportation Services"),
-            (26, order.easy_ship.tracking or ""),
-            (16, cash),
-            (12, f"To: {order.person.name}"),
-            (12, f"{order.person.city} {order.person.pincode}"),
-            (10, f"Order {order.id}"),
-            (10, ", ".join(kinds)),
-            (8, "SANDBOX LABEL - NOT FOR SHIPPING"),
-        ]
-    )
+    rows = [
+        (18, "Amazon Transportation Services"),
+        (26, order.easy_ship.tracking or ""),
+        (16, cash),
+        (12, f"To: {order.person.name}"),
+        (12, f"{order.person.city} {order.person.pincode}"),
+        (10, f"Order {order.id}"),
+        (10, ", ".join(kinds)),
+        (8, "SANDBOX LABEL - NOT FOR SHIPPING"),
+    ]
+    return document([rows])

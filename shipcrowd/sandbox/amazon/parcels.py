@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from shipcrowd.sandbox.pdf import one_page
+from shipcrowd.sandbox.pdf import document
 
 if TYPE_CHECKING:
     from shipcrowd.sandbox.amazon.state import Amazon, Seller
@@ -126,6 +126,6 @@ def label(parcel: Parcel) -> bytes:
         (8, "SANDBOX LABEL - NOT FOR SHIPPING"),
     ]
     if parcel.format == "PDF":
-        return one_page(rows)
+        return document([rows])
     lines = "".join(f"^FO40,{60 + 60 * n}^A0N,{size * 2},{size * 2}^FD{text}^FS" for n, (size, text) in enumerate(rows))
     return f"^XA{lines}^XZ".encode()

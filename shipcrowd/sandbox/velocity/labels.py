@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.pdf import one_page
+from shipcrowd.sandbox.pdf import document
 from shipcrowd.sandbox.velocity.state import Parcel, Velocity
 
 HOST = "velocity-shazam-prod.s3.ap-south-1.amazonaws.com"
@@ -32,7 +32,7 @@ def expired(signed_at: str, seconds: str) -> bool:
 
 
 def pdf(parcel: Parcel) -> bytes:
-    """The label. Its fonts know Latin letters only, so other scripts come out as question marks, as on many a label."""
+    """The label."""
     cash = f"COD  Rs {parcel.cod:.2f}" if parcel.cod else "PREPAID"
     rows = [
         (18, parcel.carrier.name if parcel.carrier else ""),
@@ -45,4 +45,4 @@ def pdf(parcel: Parcel) -> bytes:
         (10, f"From: {parcel.warehouse.name}, {parcel.warehouse.city} {parcel.warehouse.zip}"),
         (8, "SANDBOX LABEL - NOT FOR SHIPPING"),
     ]
-    return one_page(rows)
+    return document([rows])

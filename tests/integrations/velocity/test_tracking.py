@@ -43,7 +43,7 @@ P = Progress
         ("RTO Delivered", P.rto_delivered),
         ("CANCELLED", P.cancelled),
         ("canceled", P.cancelled),
-        ("CANCELLATION_REQUESTED", P.cancelled),
+        ("CANCELLATION_REQUESTED", P.cancelling),
         ("LOST", P.lost),
         ("Damaged", P.damaged),
         ("TELEPORTED", None),

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from shipcrowd.sandbox.amazon.client import AmazonClient
 from shipcrowd.sandbox.amazon.desk import AmazonDesk
+from shipcrowd.sandbox.amazon.desk_client import AmazonDeskClient
 from shipcrowd.sandbox.amazon.schemas import (
     AmazonKnobChange,
     NewAmazonOrder,
@@ -41,7 +41,7 @@ async def page(desk):
 
 def test_the_client_has_every_verb_of_the_desk():
     verbs = {name for name, _ in inspect.getmembers(AmazonDesk, inspect.isfunction) if not name.startswith("_")}
-    assert verbs - {"close"} - set(dir(AmazonClient)) == set()
+    assert verbs - {"close"} - set(dir(AmazonDeskClient)) == set()
 
 
 def test_every_knob_can_be_turned():

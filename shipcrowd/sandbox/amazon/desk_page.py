@@ -28,8 +28,8 @@ def context(desk: AmazonDesk) -> dict[str, object]:
     }
 
 
-async def do(desk: AmazonDesk, what: str, form: dict[str, str]) -> str:
-    """One form; what to tell the person. Raises Unknown for a form there is not."""
+def do(desk: AmazonDesk, what: str, form: dict[str, str]) -> str:
+    """One form of the page; what to tell the person. Raises Unknown for a form there is not."""
     order_id, seller_id = form.get("order", ""), form.get("seller", "")
     match what:
         case "amazon-seller":

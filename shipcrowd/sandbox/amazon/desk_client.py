@@ -20,7 +20,7 @@ from shipcrowd.sandbox.amazon.schemas import (
 from shipcrowd.sandbox.wire import Wire
 
 
-class AmazonClient:
+class AmazonDeskClient:
     """Drives the Amazon of a sandbox that runs elsewhere on this machine; raises as the desk itself does."""
 
     def __init__(self, wire: Wire) -> None:
