@@ -26,7 +26,7 @@ from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
-from shipcrowd.kernel.jobs import Job, enqueue_many, job, on, running
+from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on, running
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
@@ -56,6 +56,9 @@ PATIENTLY = on(Exception, times=8, first=2.0)
 
 RUN = timedelta(minutes=4)
 """A longer sweep goes on in another job, so that no worker belongs to one store for long."""
+
+SLEPT_OUT = timedelta(seconds=60)
+"""The longest a sweep holds its worker to wait for a rate limit."""
 
 SWEEPS_AT_ONCE = 1000
 LOG_DAYS = 30
@@ -193,6 +196,9 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
         async with acting_for(company_id) as session:
             await connections.failed(session, connection_id, words)
         return
+    except Later:
+        await _stop(run, "")
+        raise
     except BaseException as error:
         await _stop(run, f"{type(error).__name__}: the sweep will go on where it was")
         raise
@@ -240,13 +246,18 @@ async def _closing(pages: AsyncIterator[Page]) -> AsyncGenerator[None]:
 
 @contextlib.contextmanager
 def _waiting_in_place() -> Generator[None]:
-    """Rate limits are slept out here instead of putting the job back: put back in the middle of a page it would read
-    that page's orders all over again, and use up the limit once more."""
-    token = running.set(None)
+    """Short waits for a rate limit are slept out here instead of putting the job back: put back in the middle of a
+    page it would read that page's orders all over again, and use up the limit once more. Where a vendor gives a page
+    every few minutes, the job is put back all the same: a worker is not for sleeping."""
+    job = running.get()
+    if job is None:
+        yield
+        return
+    before, job.patience = job.patience, SLEPT_OUT
     try:
         yield
     finally:
-        running.reset(token)
+        job.patience = before
 
 
 async def _stop(run: Run, error: str) -> None:

@@ -15,8 +15,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel.jobs import Later, running
 
-WORTH_WAITING = timedelta(seconds=2)
-
 
 class Bucket(db.Base):
     """Unowned: its key names a vendor account or a sign-in attempt, hashed where it would be personal.
@@ -67,14 +65,14 @@ async def turn(key: str, *, capacity: float, refill_per_second: float, cost: flo
     job = running.get()
     if job is not None and (slot := job.slots.get(key)) is not None:
         wait = slot - clock.now()
-        if wait <= WORTH_WAITING:
+        if wait <= job.patience:
             del job.slots[key]
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
         raise Later(wait, slots=job.slots)
     async with tenancy.unowned() as session:
         wait = await take(session, key, capacity=capacity, refill_per_second=refill_per_second, cost=cost)
-    if job is not None and wait > WORTH_WAITING:
+    if job is not None and wait > job.patience:
         raise Later(wait, slots={**job.slots, key: clock.now() + wait})
     await asyncio.sleep(wait.total_seconds())
 
