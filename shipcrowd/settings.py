@@ -59,6 +59,24 @@ class Settings(BaseSettings):
     """During a rotation of the app's secret: webhooks signed with it are still accepted."""
     shopify_api_version: str = "2026-10"
 
+    amazon_client_id: str = ""
+    amazon_client_secret: SecretStr = SecretStr("")
+    amazon_application_id: str = ""
+    """The application's id in Seller Central's developer console, for the consent page."""
+    amazon_draft: bool = False
+    """The application is not published yet: the consent page must be told so."""
+    amazon_queue_url: str = ""
+    amazon_queue_arn: str = ""
+    amazon_queue_endpoint: str = ""
+    """Where SQS is, when it is not Amazon's own (a stand-in)."""
+    amazon_failed_queue_url: str = ""
+    """Takes notifications that could not be handled; without it, the queue's own redrive policy must."""
+    amazon_queue_consumers: int = Field(default=2, ge=1, le=20)
+    amazon_relay_secret: SecretStr = SecretStr("")
+    """Signs notifications that a relay of the operator's posts to us in the queue's stead."""
+    amazon_cancel_orders: bool = False
+    """Orders may be cancelled at Amazon by its newest operation, which its published models lack so far."""
+
     session_days: int = Field(default=14, ge=1)
     webhook_body_bytes: int = 1024 * 1024
     request_body_bytes: int = 10 * 1024 * 1024

@@ -10,7 +10,7 @@ from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.connections import jobs as connection_jobs
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
-from shipcrowd.integrations import manual, shopify, velocity
+from shipcrowd.integrations import amazon, manual, shopify, velocity
 from shipcrowd.kernel import events, idempotency, inbox, jobs, pace, tenancy
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.jobs import Job, Schedule, job
@@ -21,7 +21,7 @@ from shipcrowd.settings import settings
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping.events import ShipmentBooked, ShipmentCancelled, ShipmentMoved
 
-CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
+CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, amazon.vendor)
 COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {

@@ -265,11 +265,44 @@ class SignIn:
     `check(app, query, now)` → the shop; raises Unauthenticated for a forged or stale callback. `query` is the
     list of decoded (key, value) pairs. The `state` itself is bound to the session by the caller.
     `await finish(app, http, shop, code, redirect_uri, now)` → credentials.
+
+    Where the vendor says who signed in only when the browser comes back, `place(typed)` makes of what the seller
+    typed the place to sign in at (a marketplace; it may be typed blank): `start` and `finish` get that instead of a
+    shop, and `check` tells the store. `code` is what the callback calls its code.
     """
 
     start: Callable[[BaseModel, str, str, str], str]
     check: Callable[[BaseModel, Sequence[tuple[str, str]], datetime], str]
     finish: Callable[[BaseModel, Http, str, str, str, datetime], Awaitable[BaseModel]]
+    place: Callable[[str], str] | None = None
+    code: str = "code"
+    begun_there: "BegunThere | None" = None
+    asks: str = "Store address"  # what the seller is to type
+
+
+@dataclass(frozen=True)
+class BegunThere:
+    """A sign-in that begins at the vendor (its app store), which sends the browser to us first.
+
+    `place(app, query)` → the place it is about; `go_back(app, query, state, redirect_uri)` → the URL to send the
+    browser back to. Both raise Invalid for a query that does not lead back to the vendor.
+    """
+
+    place: Callable[[BaseModel, Sequence[tuple[str, str]]], str]
+    go_back: Callable[[BaseModel, Sequence[tuple[str, str]], str, str], str]
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """An SQS queue a vendor writes to: the application's, for all its stores. `failed_url`, where set, takes what could
+    not be handled in `tries` tries; where it is not, the queue's own redrive policy must."""
+
+    url: str
+    region: str
+    endpoint: str | None = None
+    failed_url: str | None = None
+    consumers: int = 2
+    tries: int = 5
 
 
 @dataclass(frozen=True)
@@ -291,6 +324,7 @@ class ChannelVendor:
     webhook_secrets: Callable[[BaseModel, BaseModel], Sequence[str]]  # (app, credentials) → secrets to try
     sign_in: SignIn | None = None
     pasted: bool = True  # a seller may paste credentials instead of signing in
+    asks: str = "Store address"  # what is to be typed beside pasted credentials
     expires_at: Callable[[BaseModel], datetime | None] = lambda credentials: None
     renew: Callable[[BaseModel, Http, str, BaseModel, datetime], Awaitable[BaseModel]] | None = None
     overlap: timedelta = timedelta(minutes=15)  # how far a sweep looks back behind its mark
@@ -299,3 +333,7 @@ class ChannelVendor:
     """operation → (bucket capacity, refill per second)."""
     store_id: Callable[[str], str] = lambda typed: typed.strip().lower()
     """What the seller typed → the store's external id; raises Invalid with the fix."""
+    lapses_at: Callable[[BaseModel], datetime | None] = lambda credentials: None
+    """When the seller must have signed in again, however often the credentials were renewed until then."""
+    mailbox: Callable[[BaseModel], Mailbox | None] = lambda app: None
+    """The queue the vendor writes to, of the app's settings. Its messages are read by `webhooks`, without headers."""

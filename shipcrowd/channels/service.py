@@ -71,15 +71,17 @@ async def connect_pasted(
     ConnectedElsewhere, Unavailable.
     """
     vendor = vendors.vendor(platform)
-    credentials = pasted(vendor, given)
-    info = await _try(vendor, vendor.store_id(store), credentials)
+    external_id = vendor.store_id(store)
+    credentials = await _ready(vendor, external_id, pasted(vendor, given))
+    info = await _try(vendor, external_id, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
 
 
 async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | None]) -> StoreInfo:
     """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
     vendor = vendors.vendor(platform)
-    return await _try(vendor, vendor.store_id(store), pasted(vendor, given))
+    external_id = vendor.store_id(store)
+    return await _try(vendor, external_id, await _ready(vendor, external_id, pasted(vendor, given)))
 
 
 async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
@@ -87,11 +89,26 @@ async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: s
     vendor = vendors.vendor(platform)
     if vendor.sign_in is None:
         raise NoSignIn(f"{vendor.name} knows no sign-in; paste the store's credentials.")
-    external_id = vendor.store_id(store)
+    place = (vendor.sign_in.place or vendor.store_id)(store)
     app = app_settings(vendor)
     async with acting_for(company_id) as session:
-        state = await connections.start_sign_in(session, vendor=platform, external_id=external_id, actor=actor)
-    return outbound.browser_url(vendor.sign_in.start(app, external_id, state, redirect_uri(platform)))
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(vendor.sign_in.start(app, place, state, redirect_uri(platform)))
+
+
+async def arrive_to_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> str:
+    """The vendor's app store sent a seller here: where to send the browser back to, for consent.
+
+    `query` is decoded. Raises UnknownChannel, NoSignIn, Invalid (it does not lead back to the vendor).
+    """
+    vendor = vendors.vendor(platform)
+    if vendor.sign_in is None or vendor.sign_in.begun_there is None:
+        raise NoSignIn(f"A sign-in at {vendor.name} begins here.")
+    begun, app = vendor.sign_in.begun_there, app_settings(vendor)
+    place = begun.place(app, query)
+    async with acting_for(company_id) as session:
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(begun.go_back(app, query, state, redirect_uri(platform)))
 
 
 async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> UUID:
@@ -108,11 +125,12 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if shop != expected:
+    if vendor.sign_in.place is None and shop != expected:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
+    code = found.get(vendor.sign_in.code, "")
     try:
         credentials = await vendor.sign_in.finish(
-            app, outbound.http(platform), shop, found.get("code", ""), redirect_uri(platform), clock.now()
+            app, outbound.http(platform), expected, code, redirect_uri(platform), clock.now()
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
@@ -153,6 +171,17 @@ def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
 def _may_be_pasted(field: FieldInfo) -> bool:
     extra = cast(object, field.json_schema_extra)
     return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+
+
+async def _ready(vendor: ChannelVendor, external_id: str, given: BaseModel) -> BaseModel:
+    """Credentials that can be tried: what was pasted may only be good for getting those (a refresh token)."""
+    ends = vendor.expires_at(given)
+    if vendor.renew is None or ends is None or ends > clock.now():
+        return given
+    try:
+        return await vendor.renew(app_settings(vendor), outbound.http(vendor.slug), external_id, given, clock.now())
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
 
 
 async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from shipcrowd.channels.contract import Mailbox
 from shipcrowd.integrations.amazon import regions
 from shipcrowd.integrations.amazon.regions import Marketplace
 from shipcrowd.kernel.errors import Invalid
@@ -15,8 +16,9 @@ SELLER = re.compile(r"A[A-Z0-9]{9,20}", re.ASCII)
 
 AUTHORIZED_FOR = timedelta(days=365)
 """A seller's authorization of a public application lapses after a year unless it is given again."""
-WARNED = timedelta(days=335)
 
+
+_REGION = "eu-west-1"  # of the queue, where its ARN does not say
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -95,6 +97,9 @@ class AmazonApp(BaseModel):
     draft: bool = False
     queue_url: str = ""
     queue_arn: str = ""
+    queue_endpoint: str = ""
+    failed_queue_url: str = ""
+    queue_consumers: int = 2
     relay_secret: SecretStr = SecretStr("")
     cancel_orders: bool = False
 
@@ -111,6 +116,21 @@ def lapses_at(credentials: BaseModel) -> datetime | None:
     if held.authorized_at is None or held.client_id is not None:
         return None
     return held.authorized_at + AUTHORIZED_FOR
+
+
+def mailbox(app: BaseModel) -> Mailbox | None:
+    """The application's queue; None where none is set up, and orders come by sweep (and relay) alone."""
+    ours = amazon_app(app)
+    if not ours.queue_url:
+        return None
+    parts = ours.queue_arn.split(":")
+    return Mailbox(
+        ours.queue_url,
+        region=parts[3] if len(parts) > 3 and parts[3] else _REGION,
+        endpoint=ours.queue_endpoint or None,
+        failed_url=ours.failed_queue_url or None,
+        consumers=ours.queue_consumers,
+    )
 
 
 def webhook_secrets(app: BaseModel, credentials: BaseModel) -> Sequence[str]:

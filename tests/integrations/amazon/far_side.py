@@ -176,3 +176,10 @@ def expired() -> httpx2.Response:
 
 def throttled(**headers: str) -> httpx2.Response:
     return refused(429, "QuotaExceeded", "You exceeded your quota for the requested resource.", **headers)
+
+
+def channel_of(amazon: Amazon) -> Any:
+    """The channel the vendor opens for this account."""
+    from shipcrowd.integrations.amazon import vendor
+
+    return vendor.open(amazon.account())
