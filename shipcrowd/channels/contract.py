@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from shipcrowd.kernel.mailbox import Mailbox
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Http, Json
 from shipcrowd.orders.schemas import IncomingOrder
@@ -290,19 +291,6 @@ class BegunThere:
 
     place: Callable[[BaseModel, Sequence[tuple[str, str]]], str]
     go_back: Callable[[BaseModel, Sequence[tuple[str, str]], str, str], str]
-
-
-@dataclass(frozen=True)
-class Mailbox:
-    """An SQS queue a vendor writes to: the application's, for all its stores. `failed_url`, where set, takes what could
-    not be handled in `tries` tries; where it is not, the queue's own redrive policy must."""
-
-    url: str
-    region: str
-    endpoint: str | None = None
-    failed_url: str | None = None
-    consumers: int = 2
-    tries: int = 5
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ async def fresh(
     """Credentials good for at least a minute, and others than `stale` (which the vendor just refused).
 
     Raises Disconnected when the account is not (or no longer) connected, Unavailable when the vendor does not answer
-    or another process takes too long, and whatever else `renew` raises.
+    (and what we hold is no longer good) or another process takes too long, and whatever else `renew` raises.
     """
     give_up_at = clock.now() + PATIENCE
     pause = 0.05
@@ -68,7 +68,12 @@ async def fresh(
             continue  # the account was connected again meanwhile: look once more
         lease = now + LEASE
         if await _claim(found, now, lease):
-            renewed = await _renew(found, held, renew, expires_at, lease)
+            try:
+                renewed = await _renew(found, held, renew, expires_at, lease)
+            except Unavailable:
+                if held == stale or ends is None or ends - clock.now() <= USABLE:
+                    raise
+                return held  # it was tried early: what we hold is good for a while yet
             if renewed is not None:
                 return renewed
             continue
@@ -97,6 +102,8 @@ async def _claim(found: Connection, now: datetime, lease: datetime) -> bool:
             .where(
                 Connection.id == found.id,
                 Connection.credentials_version == found.credentials_version,
+                # Whoever held the lease before may have found that the vendor wants a new sign-in.
+                Connection.status.in_([Status.connected.value, Status.paused.value]),
                 or_(Connection.renewing_until.is_(None), Connection.renewing_until <= now),
             )
             .values(renewing_until=lease)

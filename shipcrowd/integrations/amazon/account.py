@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from shipcrowd.channels.contract import Mailbox
 from shipcrowd.integrations.amazon import regions
 from shipcrowd.integrations.amazon.regions import Marketplace
 from shipcrowd.kernel.errors import Invalid
+from shipcrowd.kernel.mailbox import Mailbox
 
 SELLER = re.compile(r"A[A-Z0-9]{9,20}", re.ASCII)
 """A merchant token, as Seller Central shows it under Account Info."""
