@@ -25,7 +25,7 @@ STRAYS = Counter("shipcrowd_mailbox_strays_total", "Letters of stores nobody con
 
 
 async def listen(stop: asyncio.Event) -> None:
-    """Read every vendor's queue that is set up, until `stop` is set."""
+    """Read every vendor's queue that is set up, until `stop` is set; not before, even where none is."""
     boxes = [(vendor, box) for vendor in vendors.vendors() if (box := vendor.mailbox(app_settings(vendor))) is not None]
 
     async def read(vendor: ChannelVendor, box: mailbox.Mailbox) -> None:
@@ -36,6 +36,7 @@ async def listen(stop: asyncio.Event) -> None:
         await mailbox.consume(vendor.slug, box, handle, stop)
 
     await asyncio.gather(*(read(vendor, box) for vendor, box in boxes))
+    await stop.wait()
 
 
 async def take(vendor: ChannelVendor, body: bytes) -> None:

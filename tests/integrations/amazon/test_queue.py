@@ -321,5 +321,19 @@ async def test_listening_reads_the_queues_that_are_set_up(queue, company, store,
     assert len(await deliveries(company)) == 1
 
 
+async def test_with_no_queue_to_read_a_worker_goes_on():
+    before = vendors._Vendors.known
+    vendors.use([replace(amazons.vendor, mailbox=lambda app: None)])
+    stop = asyncio.Event()
+    task = asyncio.create_task(listening.listen(stop))
+    try:
+        await asyncio.sleep(0.05)
+        assert not task.done()  # the worker ends when it does
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 5)
+        vendors._Vendors.known = before
+
+
 async def _is(count: Callable[[], Awaitable[int]], wanted: int) -> bool:
     return await count() == wanted
