@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
+from shipcrowd.channels import parcels_api as channel_parcels_api
+from shipcrowd.channels import stock_api as channel_stock_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
 from shipcrowd.kernel import problems
@@ -33,6 +35,7 @@ PUBLIC_API = frozenset(
         # verified by their signature instead
         "POST /api/v1/webhooks/{vendor}",
         "POST /api/v1/webhooks/{vendor}/{store}",
+        "POST /api/v1/webhooks/{vendor}/{store}/{topic}",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",
@@ -60,6 +63,8 @@ def routers() -> Sequence[APIRouter]:
         pincodes_api.router,
         wallet_api.router,
         channels_api.router,
+        channel_stock_api.router,
+        channel_parcels_api.router,
         system.router,
     )
 

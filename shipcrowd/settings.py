@@ -59,6 +59,16 @@ class Settings(BaseSettings):
     """During a rotation of the app's secret: webhooks signed with it are still accepted."""
     shopify_api_version: str = "2026-10"
 
+    flipkart_app_id: str = ""
+    flipkart_app_secret: SecretStr = SecretStr("")
+    flipkart_base_url: str = "https://api.flipkart.net"
+    flipkart_webhook_secret: SecretStr = SecretStr("")
+    """Notifications with an `X-Flipkart-Signature` are checked with it, where a store has none of its own."""
+    flipkart_webhook_url: str = ""
+    """Where Flipkart has our notification addresses registered, up to the seller's id. Unset: under `public_url`."""
+    flipkart_webhook_window_seconds: int = Field(default=900, ge=60)
+    """A signed notification older than this is refused."""
+
     buyer_data_days: int = Field(default=180, ge=1)
     """Who bought is forgotten so many days after an order ended; sooner where a channel wants it so."""
     failed_delivery_days: int = Field(default=30, ge=1)

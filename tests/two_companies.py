@@ -9,10 +9,11 @@ import httpx2
 from fastapi import FastAPI
 
 from shipcrowd import wiring
+from shipcrowd.channels import cancelling, reading, stock, stocking
 from shipcrowd.channels import service as channels
 from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.channels import webhooks as channel_webhooks
-from shipcrowd.channels.contract import StoreAccount
+from shipcrowd.channels.contract import Listing, MarketplaceLevel, StoreAccount
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
@@ -125,6 +126,7 @@ async def build(mark: str, app: FastAPI, script: courier.Scripted, owner_url: st
         )
     store_id, made = await _store(house, app)
     await _parcels(house, script, made, place_id)
+    await _stock(house, store_id, made[5])
     async with tenancy.acting_for(company) as session:
         await orders.note(session, made[5], words=f"{mark} note", actor=by)
         await orders.hold(session, made[5], reason=f"{mark} hold", actor=by)
@@ -251,6 +253,27 @@ async def _parcels(house: House, script: courier.Scripted, made: list[UUID], pla
         await manifests.create(session, [waiting])
         house.facts["awb"] = (await session.get_one(Shipment, (company, moving))).awb or ""
     await pickups.request(company, place_id=place_id, courier="velocity", on=clock.today())
+    await drain(skip_waits=True)
+
+
+async def _stock(house: House, store_id: UUID, order_id: UUID) -> None:
+    """What the store sells and what lies at the marketplace; stock pushed, some of it in a file nobody reports on; an
+    order to be cancelled there."""
+    mark, company = house.mark, house.company_id
+    far = bazaar.SHOPS[house.facts["shop"]]
+    far.on_sale = [[Listing(f"{mark}-V1", f"{mark}-P1", f"{mark}-SKU", f"{mark} bottle")]]
+    far.held = [[MarketplaceLevel(f"{mark}-FBA", 3, location=f"{mark} place", details={"mark": mark})]]
+    await reading.read_listings.run(company, store_id)
+    await reading.read_marketplace_stock.run(company, store_id)
+    far.by_file = True
+    far.fail("cancel_order", Refused("late", f"{mark} is packed"))
+    async with tenancy.acting_for(company) as session:
+        connection = await connections.get(session, store_id)
+        levels = [stock.Level(3, f"{mark} place", sku=f"{mark}-SKU"), stock.Level(1, sku=f"{mark}-NONE")]
+        await stock.make(session, connection, levels, actor=house.owner.actor)
+        await cancelling.ask(session, connection, order_id, reason=f"{mark} sold out", actor=house.owner.actor)
+    await stocking.send_stock.run(company, store_id)
+    far.report("FEED-1")
     await drain(skip_waits=True)
 
 

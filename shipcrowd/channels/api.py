@@ -30,10 +30,11 @@ from shipcrowd.channels.schemas import (
     StoreOut,
     StoreSettingsChange,
     SyncEntryOut,
+    SyncStatusOut,
     TestOut,
 )
 from shipcrowd.identity.api import May, Member
-from shipcrowd.kernel import inbox
+from shipcrowd.kernel import clock, inbox
 from shipcrowd.kernel.outbound import OutsideFailure, Refused
 from shipcrowd.kernel.pages import After, Limit, Page
 from shipcrowd.kernel.tenancy import acting_for
@@ -42,6 +43,11 @@ router = APIRouter(prefix="/integrations", tags=["stores"])
 
 Reads = Annotated[Member, May("stores:read")]
 Writes = Annotated[Member, May("stores:write")]
+
+
+def store_path(platform: str, store_id: UUID, rest: str) -> str:
+    """Where a client finds this of a store."""
+    return f"/api/v1/integrations/{platform}/stores/{store_id}/{rest}"
 
 
 # --- channels, and connecting a store -------------------------------------------------------------------------------
@@ -168,12 +174,35 @@ async def resume(platform: str, store_id: UUID, who: Writes) -> StoreDetailOut:
     return await _detail(who.company_id, store_id, platform)
 
 
+@router.post("/{platform}/stores/{store_id}/sync-shipments", status_code=202)
+@router.post("/{platform}/stores/{store_id}/sync-orders", status_code=202)
 @router.post("/{platform}/stores/{store_id}/sync/orders", status_code=202)
 async def sync_orders(platform: str, store_id: UUID, who: Writes) -> Accepted:
-    """Read the store's changed orders now."""
+    """Read the store's changed orders now. A marketplace's shipments are orders here; the three names are one verb."""
     async with acting_for(who.company_id) as session:
         await service.sync_now(session, store_id, platform=platform)
-    return Accepted()
+    return Accepted(follow=store_path(platform, store_id, "sync-status"))
+
+
+@router.get("/{platform}/stores/{store_id}/sync-status")
+async def sync_status(platform: str, store_id: UUID, who: Reads) -> SyncStatusOut:
+    """How far the store has been read, what is on its way to it, and what was done with it last."""
+    async with acting_for(who.company_id) as session:
+        store = await queries.store(session, store_id, vendor=platform)
+        rows, _ = await queries.log(session, store.connection.id, limit=10)
+        pushes = await queries.open_pushes(session, store.connection.id)
+    sync = store.sync
+    return SyncStatusOut(
+        store=_health(store),
+        sweeping=sync.sweeping_until is not None and sync.sweeping_until > clock.now(),
+        swept_through=sync.swept_through,
+        orders_imported=sync.orders_imported,
+        stock_pushes_open=pushes,
+        listings_read_at=sync.listings_read_at,
+        marketplace_stock_read_at=sync.marketplace_read_at,
+        marketplace_stock_error=sync.marketplace_error,
+        latest=[SyncEntryOut.model_validate(row) for row in rows],
+    )
 
 
 @router.post("/{platform}/stores/{store_id}/refresh", status_code=202)

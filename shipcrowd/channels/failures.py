@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import LargeBinary, func, literal, select, text, update
+from sqlalchemy import LargeBinary, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -186,9 +186,9 @@ async def reseal(session: AsyncSession, limit: int) -> int:
     return len(rows)
 
 
-async def forget(session: AsyncSession, *, resolved_before: datetime) -> None:
-    """Delete those that were resolved before then."""
-    await session.execute(text("DELETE FROM failed_items WHERE resolved_at < :before"), {"before": resolved_before})
+async def forget(session: AsyncSession, *, before: datetime) -> None:
+    """Delete those resolved before then."""
+    await session.execute(delete(FailedItem).where(FailedItem.resolved_at < before))
 
 
 async def forget_looks(session: AsyncSession, *, failed_before: datetime, limit: int = 500) -> bool:

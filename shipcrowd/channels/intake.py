@@ -6,9 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, sweeps, vendors
+from shipcrowd.channels import failures, importing, sending, stocking, sweeps, vendors
 from shipcrowd.channels.contract import (
     ChannelEvent,
+    FeedFinished,
+    MarketplaceStockChanged,
     NothingToDo,
     OrderChanged,
     OrderTouched,
@@ -16,6 +18,7 @@ from shipcrowd.channels.contract import (
     StoreLeft,
 )
 from shipcrowd.channels.importing import Source, Taken
+from shipcrowd.channels.reading import marketplace_moved
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
@@ -86,6 +89,13 @@ async def _act(
             case PrivacyAsk():
                 notes.append(await _privacy(session, connection, delivery, event))
                 done = True
+            case FeedFinished():
+                waits = await _feed_finished(session, connection, event)
+                done = done or waits
+                notes.append("a file was worked off" if waits else "no file of ours waits under that reference")
+            case MarketplaceStockChanged():
+                await marketplace_moved(session, connection)
+                done = True
             case NothingToDo():
                 notes.append(f"nothing to do for {event.topic}")
     if not news:
@@ -94,6 +104,13 @@ async def _act(
         await sweeps.seen_webhook(session, connection.id, delivery.received_at, taken.inserted)
     asked = any(isinstance(event, PrivacyAsk) for event in news)
     return Follow(connection.id, touched, ask, asked), done or bool(touched), notes
+
+
+async def _feed_finished(session: AsyncSession, connection: Connection, event: FeedFinished) -> bool:
+    feed_id = await sending.feed_named(session, connection.id, event.reference)
+    if feed_id is not None:
+        await stocking.follow_now(session, connection.company_id, feed_id)
+    return feed_id is not None
 
 
 async def _left(session: AsyncSession, connection: Connection, event: StoreLeft) -> tuple[bool, str, bool]:

@@ -4,10 +4,8 @@ A store's four failures end the same way everywhere: Unavailable is tried again,
 down and shown, Disconnected marks the connection, which pauses all of this until someone connects the store again.
 """
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,18 +14,22 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, intake, sweeps
+from shipcrowd.channels import failures, importing, intake, sweeps, waiting
 from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
+from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
+from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
+from shipcrowd.channels.reading import read_due, read_listings, read_marketplace_stock
+from shipcrowd.channels.stocking import follow_feed, send_stock, stock_due
 from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
-from shipcrowd.kernel.jobs import Job, enqueue_many, job, on, running
+from shipcrowd.kernel.jobs import Job, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
@@ -38,12 +40,21 @@ __all__ = [
     "announce",
     "announce_anew",
     "ask_whether_left",
+    "cancel_order",
     "carry_out",
+    "follow_feed",
+    "mark_dispatched",
+    "parcels_ready",
     "progress",
+    "read_due",
+    "read_listings",
+    "read_marketplace_stock",
     "read_order",
     "replay_delivery",
     "replay_item",
     "resubscribe_all",
+    "send_stock",
+    "stock_due",
     "store_key",
     "subscribe",
     "sweep",
@@ -183,7 +194,7 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
     if run is None:
         return
     try:
-        with _waiting_in_place():
+        with waiting.in_place():
             ended = await _read_pages(run)
     except LeaseLost:
         log.warning("sweep overtaken", connection=str(connection_id))
@@ -221,7 +232,7 @@ async def _read_pages(run: Run) -> bool:
     """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
     a run that ended where it began would begin there again."""
     pages = opened(run.connection).orders(run.since)
-    async with _closing(pages):
+    async with waiting.closing(pages):
         async for page in pages:
 
             async def also(session: AsyncSession, taken: Taken, page: Page = page) -> None:
@@ -231,27 +242,6 @@ async def _read_pages(run: Run) -> bool:
             if clock.now() - run.started_at > RUN and run.position > run.since:
                 return False
     return True
-
-
-@contextlib.asynccontextmanager
-async def _closing(pages: AsyncIterator[Page]) -> AsyncGenerator[None]:
-    try:
-        yield
-    finally:
-        close: Any = getattr(pages, "aclose", None)
-        if close is not None:
-            await close()
-
-
-@contextlib.contextmanager
-def _waiting_in_place() -> Generator[None]:
-    """Rate limits are slept out here instead of putting the job back: put back in the middle of a page it would read
-    that page's orders all over again, and use up the limit once more."""
-    token = running.set(None)
-    try:
-        yield
-    finally:
-        running.reset(token)
 
 
 async def _stop(run: Run, error: str) -> None:
@@ -399,8 +389,13 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
 
 @job()
 async def tidy() -> None:
-    """Daily: old log lines and resolved failures."""
-    before = clock.now() - timedelta(days=LOG_DAYS)
+    """Daily: old log lines, resolved failures, stock pushes and files that came to their end."""
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
-        await failures.forget(session, resolved_before=before)
-        await session.execute(text("DELETE FROM sync_entries WHERE started_at < :before"), {"before": before})
+        before = clock.now() - timedelta(days=LOG_DAYS)
+        await failures.forget(session, before=before)
+        for table, ended in (
+            ("sync_entries", "started_at"),
+            ("stock_pushes", "finished_at"),
+            ("stock_feeds", "ended_at"),
+        ):
+            await session.execute(text(f"DELETE FROM {table} WHERE {ended} < :before"), {"before": before})

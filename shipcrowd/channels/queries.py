@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import health, sweeps, vendors
 from shipcrowd.channels.health import Facts, Level
-from shipcrowd.channels.models import Announcement, AnnouncementState, FailedItem, StoreSync, SyncEntry
+from shipcrowd.channels.models import (
+    Announcement,
+    AnnouncementState,
+    FailedItem,
+    PushState,
+    StockPush,
+    StoreSync,
+    SyncEntry,
+)
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Kind, Status
 from shipcrowd.kernel import clock, pages
@@ -102,3 +110,11 @@ async def log(
         query = query.where(pages.older_than(SyncEntry.started_at, SyncEntry.id, after))
     rows = (await session.execute(query)).scalars().all()
     return pages.page(rows, limit, lambda entry: (entry.started_at, entry.id))
+
+
+async def open_pushes(session: AsyncSession, connection_id: UUID) -> int:
+    """How many stock pushes of a store have not come to their end."""
+    query = select(func.count()).where(
+        StockPush.connection_id == connection_id, StockPush.state != PushState.done.value
+    )
+    return (await session.execute(query)).scalar_one()

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, failures, jobs, sweeps, vendors
+from shipcrowd.channels import announcements, cancelling, failures, jobs, stocking, sweeps, vendors
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -72,15 +72,17 @@ async def connect_pasted(
     ConnectedElsewhere, Unavailable.
     """
     vendor = vendors.vendor(platform)
-    credentials = pasted(vendor, given)
-    info = await _try(vendor, vendor.store_id(store), credentials)
+    external_id = vendor.store_id(store)
+    credentials = await _begun(vendor, external_id, pasted(vendor, given))
+    info = await _try(vendor, external_id, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
 
 
 async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | None]) -> StoreInfo:
     """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
     vendor = vendors.vendor(platform)
-    return await _try(vendor, vendor.store_id(store), pasted(vendor, given))
+    external_id = vendor.store_id(store)
+    return await _try(vendor, external_id, await _begun(vendor, external_id, pasted(vendor, given)))
 
 
 async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
@@ -109,15 +111,15 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if shop != expected:
+    if shop is not None and shop != expected:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(
-            app, outbound.http(platform), shop, found.get("code", ""), redirect_uri(platform), clock.now()
+            app, outbound.http(platform), expected, found, redirect_uri(platform), clock.now()
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, shop, credentials)
+    info = await _try(vendor, expected, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
@@ -149,6 +151,17 @@ def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
 def _may_be_pasted(field: FieldInfo) -> bool:
     extra = cast(object, field.json_schema_extra)
     return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+
+
+async def _begun(vendor: ChannelVendor, external_id: str, given: BaseModel) -> BaseModel:
+    """What was pasted, or the token it is the means to get."""
+    ends = vendor.expires_at(given)
+    if vendor.renew is None or ends is None or ends > clock.now():
+        return given
+    try:
+        return await vendor.renew(app_settings(vendor), outbound.http(vendor.slug), external_id, given, clock.now())
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
 
 
 async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:
@@ -220,6 +233,8 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
         [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
         keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
     )
+    await stocking.go_on(session, connection)
+    await cancelling.go_on(session, connection)
 
 
 # --- a connected store ----------------------------------------------------------------------------------------------
@@ -309,12 +324,12 @@ async def configure(
 
 async def sync_now(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Read the store now. Raises UnknownConnection, WrongConnectionState."""
-    await _sweep(session, await _usable(session, connection_id, platform))
+    await _sweep(session, await usable(session, connection_id, platform))
 
 
 async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Make sure of the store's webhooks now. Raises UnknownConnection, WrongConnectionState."""
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     await jobs.subscribe.with_(key=jobs.store_key(connection.company_id, connection.id)).enqueue(
         session, company_id=connection.company_id, connection_id=connection.id
     )
@@ -323,7 +338,7 @@ async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) 
 async def replay_item(session: AsyncSession, item_id: UUID, *, platform: str) -> None:
     """Try a failed item again. Raises NoSuchFailedItem, UnknownConnection, WrongConnectionState."""
     item = await failures.get(session, item_id)
-    await _usable(session, item.connection_id, platform)
+    await usable(session, item.connection_id, platform)
     await jobs.replay_item.with_(key=str(item.id)).enqueue(session, company_id=item.company_id, item_id=item.id)
 
 
@@ -332,7 +347,7 @@ async def replay_all(session: AsyncSession, connection_id: UUID, *, platform: st
 
     Raises UnknownConnection, WrongConnectionState.
     """
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     items = await failures.open_ones(session, connection.id, limit=REPLAYED_AT_ONCE)
     await enqueue_many(
         session,
@@ -359,13 +374,14 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     """Tell a store once more of a parcel it refused. Raises NoSuchAnnouncement, IllegalAnnouncementMove,
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
-    await _usable(session, row.connection_id, platform)
+    await usable(session, row.connection_id, platform)
     await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 
 
-async def _usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+async def usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+    """A store that may be called now. Raises UnknownConnection, WrongConnectionState."""
     connection = await connections.get(session, connection_id, vendor=platform)
     if connection.status != Status.connected:
         words = "resume it first" if connection.status == Status.paused else "connect it again"

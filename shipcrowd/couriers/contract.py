@@ -126,6 +126,7 @@ class BookingRequest:
     length_mm: int
     breadth_mm: int
     height_mm: int
+    order_external_id: str | None = None  # the channel's id of the order: what a marketplace's own courier packs
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,34 @@ class FetchesLabels(Protocol):
 
 
 @runtime_checkable
+class TracksByItsOwnId(Protocol):
+    async def scans_of(self, shipments: Mapping[str, str]) -> Mapping[str, TrackingReply]:
+        """As `scans`, for a courier that does not find a parcel by its AWB: AWB → `Booking.courier_shipment_id`."""
+        ...
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Parcels of one carrier that wait at a place. `code` is what its driver has to be told, where there is one."""
+
+    carrier: str
+    parcels: int
+    multi_package: bool = False
+    pickup_from: datetime | None = None
+    pickup_to: datetime | None = None
+    code: str | None = None
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A courier that keeps the list of what waits for it. Places go by the courier's id of them."""
+
+    async def hand_overs(self, place: str) -> Sequence[HandOver]: ...
+
+    async def manifest_pdf(self, place: str, hand_over: HandOver) -> bytes: ...
+
+
+@runtime_checkable
 class Reattempts(Protocol):
     async def reattempt(self, awb: str, on: date | None, note: str) -> None: ...
 
@@ -328,6 +357,10 @@ class CourierVendor:
     webhooks: CourierWebhooks | None = None
     carries_charge: bool = True  # False: no freight charge and no wallet hold (manual, marketplace couriers)
     tracked: bool = True  # False: nobody tells us how its parcels fare; people do
+    marketplace: bool = False
+    """A marketplace's own courier: its accounts are the company's stores of the channel of that name, and it carries
+    orders of its own store only, which no other courier does."""
+    label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
     tracking_batch: int = 50
     cancel_batch: int = 50

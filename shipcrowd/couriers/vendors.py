@@ -1,9 +1,10 @@
 """Which couriers exist. The table itself stands in `wiring`; this is where modules below it look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar
+from uuid import UUID
 
-from shipcrowd.couriers.contract import CourierVendor
+from shipcrowd.couriers.contract import Courier, CourierVendor
 from shipcrowd.kernel.errors import NotFound
 
 
@@ -13,11 +14,23 @@ class UnknownCourier(NotFound):
 
 class _Vendors:
     known: ClassVar[Mapping[str, CourierVendor]] = {}
+    at_store: ClassVar[Callable[[UUID, UUID], Awaitable[Courier]] | None] = None
 
 
-def use(vendors: Sequence[CourierVendor]) -> None:
-    """Set the couriers of this process, once, from `wiring`."""
+def use(
+    vendors: Sequence[CourierVendor], *, at_store: Callable[[UUID, UUID], Awaitable[Courier]] | None = None
+) -> None:
+    """Set the couriers of this process, once, from `wiring`. `at_store(company_id, connection_id)` opens the courier
+    of a marketplace by the store it belongs to, which is for modules above."""
     _Vendors.known = {vendor.slug: vendor for vendor in vendors}
+    _Vendors.at_store = at_store
+
+
+async def open_at_store(company_id: UUID, connection_id: UUID) -> Courier:
+    """A marketplace's own courier, as the store that is connected there. Raises Disconnected."""
+    if _Vendors.at_store is None:
+        raise LookupError("no marketplace's courier is wired")
+    return await _Vendors.at_store(company_id, connection_id)
 
 
 def vendors() -> Sequence[CourierVendor]:

@@ -1,7 +1,7 @@
 """Which courier accounts a company may book with, and how one is opened.
 
-An account is a connection of kind courier: the company's own, or the platform's shared one. A courier that needs no
-credentials (manual) is there for everyone.
+An account is a connection of kind courier: the company's own, or the platform's shared one. A marketplace's own courier
+has none beside the store it belongs to, and one that needs no credentials (manual) is there for everyone.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.kernel import outbound, pace, tenancy
 from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.outbound import Disconnected
+from shipcrowd.orders.schemas import Fulfilment
 
 NO_ACCOUNT = UUID(int=0)
 """The account of couriers that have none: the seller types the AWB."""
@@ -57,6 +58,13 @@ class Account:
     def billed_by(self) -> BilledBy:
         return BilledBy.wallet if self.vendor.carries_charge and not self.own else BilledBy.courier
 
+    def carries(self, fulfilment: str, connection_id: UUID | None) -> bool:
+        """Whether orders that go this way, from this store, are for this account: a marketplace's courier and its
+        store's orders belong to each other."""
+        if fulfilment == Fulfilment.marketplace_logistics:
+            return self.vendor.marketplace and self.id == connection_id
+        return not self.vendor.marketplace
+
 
 async def accounts(company_id: UUID) -> list[Account]:
     """Own accounts first, then the platform's for couriers the company has none of, then those without accounts.
@@ -83,11 +91,11 @@ async def accounts(company_id: UUID) -> list[Account]:
 
 async def open_rows(company_id: UUID) -> Sequence[Connection]:
     """A company's courier accounts that were not closed, oldest first: connected, paused, or to be signed in to again.
-    In a transaction of its own."""
+    A marketplace's own courier is reached through the store. In a transaction of its own."""
     async with tenancy.acting_for(company_id) as session:
-        found = await connections.list_connections(session, kind=Kind.courier)
-    known = {vendor.slug for vendor in vendors.vendors()}
-    return [row for row in found if row.vendor in known]
+        found = await connections.list_connections(session)
+    known = {vendor.slug: Kind.channel if vendor.marketplace else Kind.courier for vendor in vendors.vendors()}
+    return [row for row in found if known.get(row.vendor) == row.kind]
 
 
 def _account(row: Connection, *, own: bool) -> Account:
@@ -109,7 +117,7 @@ async def using(courier: str, company_id: UUID, account_id: UUID) -> AsyncGenera
         row = await session.scalar(select(Connection).where(Connection.id == account_id))
     if row is None or row.vendor != courier or row.status in (Status.disconnected, Status.left):
         raise NoCourierAccount(f"connect {vendor.name} again", field="account_id")
-    handle = _opened(vendor, row)
+    handle = await vendors.open_at_store(company_id, row.id) if vendor.marketplace else _opened(vendor, row)
     try:
         yield handle
     except Disconnected as failure:

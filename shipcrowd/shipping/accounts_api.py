@@ -103,7 +103,8 @@ class CourierTestOut(BaseModel):
 
 @router.get("")
 async def list_couriers(who: Reads) -> list[CourierOut]:
-    """The couriers there are, what each can do, the fields of its connect form, and your accounts there."""
+    """The couriers there are, what each can do, the fields of its connect form, and your accounts there. A
+    marketplace's own courier is not among them: it comes with its store."""
     usable = [account for account in await accounts(who.company_id) if account.usable]
     async with tenancy.acting_for(who.company_id) as session:
         own = await connecting.standings(session)
@@ -114,6 +115,7 @@ async def list_couriers(who: Reads) -> list[CourierOut]:
             [_account(each) for each in own if each.connection.vendor == vendor.slug],
         )
         for vendor in vendors.vendors()
+        if not vendor.marketplace
     ]
 
 

@@ -39,6 +39,7 @@ from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.orders.models import Order
+from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling, worth
 from shipcrowd.shipping.accounts import NO_ACCOUNT, BilledBy
@@ -131,6 +132,8 @@ async def book_by_hand(
 ) -> Shipment:
     """Record a parcel booked elsewhere, whose carrier and AWB the seller types. Nothing is charged."""
     order = await orders.locked(session, order_id)
+    if order.fulfilment == Fulfilment.marketplace_logistics:
+        raise quoting.NotBookable("the marketplace's own courier carries this order", field="courier")
     asked = await quoting.prepare(session, order, place_id=place_id, package=package)
     option = Option(
         account_company_id=tenancy.company_of(session),
@@ -315,6 +318,7 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
             length_mm=shipment.length_mm,
             breadth_mm=shipment.breadth_mm,
             height_mm=shipment.height_mm,
+            order_external_id=order.external_id,
         ),
         register=tuple({place.id: place for place in (origin, back)}.values()),
     )

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
-from shipcrowd.couriers.contract import Courier, RegistersPickupPoints
+from shipcrowd.couriers.contract import Courier, RegistersPickupPoints, TracksByItsOwnId
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.errors import ShipcrowdError
@@ -264,7 +264,10 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     whose = await news.by_awb(courier, awbs)
     try:
         async with using(courier, account_company_id, account_id) as handle:
-            replies = await handle.scans(awbs)
+            if isinstance(handle, TracksByItsOwnId):
+                replies = await handle.scans_of(await news.courier_ids(courier, whose))
+            else:
+                replies = await handle.scans(awbs)
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))

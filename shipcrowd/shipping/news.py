@@ -1,6 +1,7 @@
 """Whose parcel is this? News from couriers names an AWB or our reference; this finds the company and the shipment."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -112,3 +113,18 @@ async def tell(
             session, shipment.id, scans, via=via, pod=pod, weight_grams=weight_grams, track_url=track_url
         )
     return True
+
+
+async def courier_ids(courier: str, whose: Mapping[str, Whose]) -> dict[str, str]:
+    """AWB → the courier's own id of the shipment, for couriers that are not asked by AWB."""
+    companies: dict[UUID, list[str]] = defaultdict(list)
+    for awb, found in whose.items():
+        companies[found.company_id].append(awb)
+    ids: dict[str, str] = {}
+    for company_id, awbs in companies.items():
+        async with tenancy.acting_for(company_id) as session:
+            query = select(Shipment.awb, Shipment.courier_shipment_id).where(
+                Shipment.courier == courier, Shipment.awb.in_(awbs), Shipment.courier_shipment_id.is_not(None)
+            )
+            ids |= {str(awb): str(known) for awb, known in await session.execute(query)}
+    return ids

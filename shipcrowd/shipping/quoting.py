@@ -23,6 +23,7 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
+from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.pincodes.states import state_code
 from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
@@ -193,17 +194,19 @@ async def quote(
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-    known = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
+        goes = (order.fulfilment, order.connection_id)
+    every = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
+    known = [account for account in every if account.carries(*goes)]
     usable = [account for account in known if account.usable]
     if not usable:
-        raise NoCourierToAsk(_why_none(known))
+        raise NoCourierToAsk(_why_none(known, order.fulfilment))
     answers = await ask_all(asked, usable)
     async with tenancy.acting_for(company_id) as session:
         options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
         if not any(option.price_paise is not None for option in options):
             failures = [answer for _, answer in answers if isinstance(answer, OutsideFailure)]
             if failures and all(isinstance(failure, Disconnected) for failure in failures):
-                raise NoCourierToAsk(_why_none([account for account, _ in answers]))
+                raise NoCourierToAsk(_why_none([account for account, _ in answers], order.fulfilment))
             if failures:
                 raise CouriersUnavailable("; ".join(str(failure) for failure in failures))
             raise NotServiceable(
@@ -225,8 +228,10 @@ async def quote(
     return made
 
 
-def _why_none(known: Sequence[Account]) -> str:
+def _why_none(known: Sequence[Account], fulfilment: str) -> str:
     """What to do when no account can be asked. Pure."""
+    if not known and fulfilment == Fulfilment.marketplace_logistics:
+        return "the marketplace's own courier carries this order, and it cannot be asked from here"
     if not known:
         return "connect a courier account first"
     names = " or ".join(dict.fromkeys(account.vendor.name for account in known))

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from shipcrowd.channels import api, service, vendors, webhooks
+from shipcrowd.channels import api, parcels_api, service, stock_api, vendors, webhooks
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.connections import routes
 from shipcrowd.couriers import vendors as couriers
@@ -27,7 +27,7 @@ from tests.support import drain
 async def _house() -> AsyncIterator[None]:
     """The imaginary vendors are wired, the queue is empty, nothing is remembered."""
     before = (vendors._Vendors.known, couriers._Vendors.known, events._Wired.listeners)
-    vendors.use([bazaar.vendor, bazaar.RUGGED])
+    vendors.use([bazaar.vendor, bazaar.RUGGED, bazaar.PLAIN])
     couriers.use([manual.vendor])
     events.listen(
         {
@@ -99,7 +99,8 @@ def who(company: UUID) -> As:
 async def http(who: As) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
     problems.install(app)
-    app.include_router(api.router)
+    for each in (api.router, stock_api.router, parcels_api.router):
+        app.include_router(each)
     app.include_router(webhooks.router)
     app.dependency_overrides[signed_in] = lambda: who.member
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.couriers import contract
 from shipcrowd.couriers.contract import (
     BookingLine,
@@ -25,12 +26,12 @@ from shipcrowd.couriers.contract import (
     Payment,
     PickupPoint,
 )
-from shipcrowd.integrations import manual, velocity
+from shipcrowd.integrations import flipkart, manual, velocity
 from shipcrowd.integrations.velocity import webhooks as velocity_webhooks
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Unauthenticated
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Http, Limits, Malformed, OutsideFailure
+from shipcrowd.kernel.outbound import Disconnected, Http, Limits, Malformed, OutsideFailure
 from shipcrowd.pincodes.address import Address
 
 ABILITIES = {
@@ -43,6 +44,8 @@ ABILITIES = {
         "Reattempts",
         "ReportsTotals",
         "TestsConnection",
+        "TracksByItsOwnId",
+        "HandsOver",
     )
 }
 
@@ -59,11 +62,35 @@ class Case:
     known_awb: str | None  # one that its far side tracks
     sign: Callable[[str, str, bytes, datetime], dict[str, str]] | None = None
     webhook: tuple[str, Any] | None = None
+    at_store: Callable[[StoreAccount], Courier] | None = None  # a marketplace's own: opened with the store's account
 
     def open(self, far_side: Callable[[httpx2.Request], httpx2.Response] | None = None) -> Courier:
         transport = httpx2.MockTransport(far_side or self.far_side)
         http = Http(self.vendor.slug, transport=transport, limits=Limits(tries=1))
+        if self.at_store is not None:
+            return self.at_store(store_account(self.credentials, http))
         return self.vendor.open(CourierAccount(key=f"{self.vendor.slug}:1", credentials=self.credentials, http=http))
+
+
+def store_account(given: BaseModel, http: Http) -> StoreAccount:
+    async def credentials(stale: BaseModel | None = None) -> BaseModel:
+        if stale is not None:
+            raise Disconnected("sign in again")
+        return given
+
+    async def nothing(*_: object) -> None: ...
+
+    return StoreAccount("store", "seller", credentials, http, flipkart.FlipkartApp(), nothing, nothing)
+
+
+def flipkart_far_side(request: httpx2.Request) -> httpx2.Response:
+    item = {
+        "orderItemId": "1", "orderId": "OD1", "orderDate": "2026-11-20T18:15:57+05:30", "paymentType": "COD",
+        "status": "PACKED", "quantity": 1, "sku": "KRT-M", "fsn": "KRT", "priceComponents": {"sellingPrice": 899},
+    }  # fmt: skip
+    leg = {"courierDetails": {"deliveryDetails": {"trackingId": "FMPC1", "vendorName": "E-Kart Logistics"}}}
+    found = {"shipmentId": "ship-1", "shipmentType": "NORMAL", "orderItems": [item], **leg}
+    return httpx2.Response(200, json={"shipments": [found]})
 
 
 def velocity_far_side(request: httpx2.Request) -> httpx2.Response:
@@ -123,6 +150,15 @@ CASES = (
         far_side=nobody_there,
         known_awb=None,
     ),
+    Case(
+        vendor=flipkart.logistics,
+        credentials=flipkart.FlipkartCredentials(kind="signed_in", access_token=SecretStr("a-token-of-theirs")),
+        service="standard",
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver"}),
+        far_side=flipkart_far_side,
+        known_awb=None,
+        at_store=flipkart.FlipkartCourier,
+    ),
 )
 
 
@@ -157,6 +193,7 @@ def request_for(case: Case) -> BookingRequest:
         length_mm=300,
         breadth_mm=200,
         height_mm=40,
+        order_external_id="ship-1",
     )
 
 
@@ -264,12 +301,13 @@ async def test_whatever_happens_outside_is_one_of_the_four_failures(case, reques
     courier = case.open(broken)
     with pytest.raises(OutsideFailure):
         await courier.book(request_for)
-    with pytest.raises(OutsideFailure):
-        await courier.offers(parcel())
+    if not case.vendor.marketplace:  # it carries what it sold, and asks nobody
+        with pytest.raises(OutsideFailure):
+            await courier.offers(parcel())
 
 
 async def test_a_lane_that_is_not_served_has_no_offers(case):
-    if case.far_side is nobody_there:
+    if case.far_side is nobody_there or case.vendor.marketplace:
         pytest.skip(f"{case.vendor.name} does not know lanes")
     assert list(await case.open().offers(parcel("744301"))) == []
 
