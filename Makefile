@@ -46,7 +46,7 @@ $(UV):
 	$(BOOT)/bin/pip install --quiet --disable-pip-version-check "uv>=0.13,<0.14"
 
 $(READY): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --extra sandbox
 	@touch $@
 
 clean: ## Remove what was built; data of the demo too
