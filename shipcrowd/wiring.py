@@ -17,7 +17,7 @@ from shipcrowd.connections import jobs as connection_jobs
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
 from shipcrowd.identity.models import Company
-from shipcrowd.integrations import flipkart, manual, shopify, velocity
+from shipcrowd.integrations import amazon, flipkart, manual, shopify, velocity
 from shipcrowd.kernel import clock, events, idempotency, inbox, jobs, pace, tenancy
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.jobs import Job, Schedule, job
@@ -36,7 +36,7 @@ from shipcrowd.shipping.events import (
     ShipmentMoved,
 )
 
-CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, flipkart.vendor)
+CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, amazon.vendor, flipkart.vendor)
 COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.logistics)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {

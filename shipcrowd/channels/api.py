@@ -93,10 +93,22 @@ async def try_credentials(platform: str, body: ConnectStore, who: Writes) -> Tes
 async def install(
     platform: str,
     who: Writes,
-    shop: Annotated[str, Query(min_length=1, max_length=300, description="The store's address, as typed")],
+    shop: Annotated[
+        str,
+        Query(max_length=300, description="The store's address, as typed; at a marketplace its country, or nothing"),
+    ] = "",
 ) -> RedirectResponse:
     """Send the browser to the store to sign in there."""
     url = await service.start_sign_in(who.company_id, platform=platform, store=shop, actor=who.actor)
+    return RedirectResponse(url, 302)
+
+
+@router.get("/{platform}/login", status_code=302, response_class=RedirectResponse)
+async def login(platform: str, request: Request, who: Writes) -> RedirectResponse:
+    """A seller chose ShipCrowd in the vendor's app store: send the browser back there, for consent."""
+    url = await service.arrive_to_sign_in(
+        who.company_id, platform=platform, query=request.query_params.multi_items(), actor=who.actor
+    )
     return RedirectResponse(url, 302)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from shipcrowd.couriers.contract import Courier
+from shipcrowd.kernel.mailbox import Mailbox
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Http, Json
 from shipcrowd.orders.schemas import Fulfilment, IncomingOrder
@@ -400,12 +401,31 @@ class SignIn:
     `check(app, query, now)` → the shop, or None where the vendor's callback names none: then the `state`, which the
     caller bound to the session and the shop, is all there is to go by. Raises Unauthenticated for a forged or stale
     callback. `query` is the list of decoded (key, value) pairs.
-    `await finish(app, http, shop, query, redirect_uri, now)` → credentials; `query` holds the `code`.
+    `await finish(app, http, shop, query, redirect_uri, now)` → credentials; `query` holds the vendor's code.
+
+    Where the vendor says who signed in only when the browser comes back, `place(typed)` makes of what the seller
+    typed the place to sign in at (a marketplace; it may be typed blank): `start` and `finish` get that instead of a
+    shop, and `check` tells the store.
     """
 
     start: Callable[[BaseModel, str, str, str], str]
     check: Callable[[BaseModel, Sequence[tuple[str, str]], datetime], str | None]
     finish: Callable[[BaseModel, Http, str, Mapping[str, str], str, datetime], Awaitable[BaseModel]]
+    place: Callable[[str], str] | None = None
+    begun_there: "BegunThere | None" = None
+    asks: str = "Store address"  # what the seller is to type
+
+
+@dataclass(frozen=True)
+class BegunThere:
+    """A sign-in that begins at the vendor (its app store), which sends the browser to us first.
+
+    `place(app, query)` → the place it is about; `go_back(app, query, state, redirect_uri)` → the URL to send the
+    browser back to. Both raise Invalid for a query that does not lead back to the vendor.
+    """
+
+    place: Callable[[BaseModel, Sequence[tuple[str, str]]], str]
+    go_back: Callable[[BaseModel, Sequence[tuple[str, str]], str, str], str]
 
 
 @dataclass(frozen=True)
@@ -428,6 +448,7 @@ class ChannelVendor:
     webhook_secrets: Callable[[BaseModel, BaseModel], Sequence[str]]  # (app, credentials) → secrets to try
     sign_in: SignIn | None = None
     pasted: bool = True  # a seller may paste credentials instead of signing in
+    asks: str = "Store address"  # what is to be typed beside pasted credentials
     expires_at: Callable[[BaseModel], datetime | None] = lambda credentials: None
     renew: Callable[[BaseModel, Http, str, BaseModel, datetime], Awaitable[BaseModel]] | None = None
     renew_at: Callable[[BaseModel], datetime | None] | None = None
@@ -445,3 +466,7 @@ class ChannelVendor:
     """The marketplace's own courier, opened with the store's account (`CourierVendor.marketplace`)."""
     store_id: Callable[[str], str] = lambda typed: typed.strip().lower()
     """What the seller typed → the store's external id; raises Invalid with the fix."""
+    lapses_at: Callable[[BaseModel], datetime | None] = lambda credentials: None
+    """When the seller must have signed in again, however often the credentials were renewed until then."""
+    mailbox: Callable[[BaseModel], Mailbox | None] = lambda app: None
+    """The queue the vendor writes to, of the app's settings. Its messages are read by `webhooks`, without headers."""

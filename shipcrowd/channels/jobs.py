@@ -29,7 +29,7 @@ from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
-from shipcrowd.kernel.jobs import Job, enqueue_many, job, on
+from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
@@ -209,6 +209,9 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
         async with acting_for(company_id) as session:
             await connections.failed(session, connection_id, words)
         return
+    except Later:
+        await _stop(run, "")
+        raise
     except BaseException as error:
         await _stop(run, f"{type(error).__name__}: the sweep will go on where it was")
         raise

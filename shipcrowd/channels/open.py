@@ -1,7 +1,7 @@
 """Opening a store for calls: its vendor, its credentials, its place in the shared rate limits."""
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import ClassVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -47,6 +47,16 @@ ABILITIES: tuple[tuple[str, type], ...] = (
     ("changes_delivery_date", ChangesDeliveryDate),
     ("handles_returns", HandlesReturns),
 )
+
+
+ROOM = 50_000
+
+
+class _Told:
+    """Capacity and refill of an account's bucket as the vendor last told them: it may grant a store more, or less,
+    than what it declares for everybody. Each process learns it with its first reply."""
+
+    paces: ClassVar[dict[str, tuple[float, float]]] = {}
 
 
 def app_settings(vendor: ChannelVendor) -> BaseModel:
@@ -155,12 +165,13 @@ def _account(
     key = f"{vendor.slug}:{external_id}"
 
     async def turn(operation: str, cost: int, urgent: bool) -> None:
-        capacity, refill = _pace(vendor, operation)
+        bucket = f"{key}:{operation}"
+        capacity, refill = _Told.paces.get(bucket) or _pace(vendor, operation)
         await pace.turn(
-            f"{key}:{operation}",
+            bucket,
             capacity=capacity,
             refill_per_second=refill,
-            cost=cost,
+            cost=min(cost, capacity),
             reserve=vendor.reserve,
             urgent=urgent,
         )
@@ -172,7 +183,11 @@ def _account(
         await turn(operation, cost, urgent=True)
 
     async def retune(operation: str, capacity: float, left: float, refill_per_second: float) -> None:
-        await pace.retune(f"{key}:{operation}", capacity=capacity, left=left, refill_per_second=refill_per_second)
+        bucket = f"{key}:{operation}"
+        while len(_Told.paces) >= ROOM:
+            del _Told.paces[next(iter(_Told.paces))]
+        _Told.paces[bucket] = (capacity, refill_per_second)
+        await pace.retune(bucket, capacity=capacity, left=left, refill_per_second=refill_per_second)
 
     return StoreAccount(
         key=key,
@@ -184,6 +199,11 @@ def _account(
         retune=retune,
         hurry=cast(Callable[[str, int], Awaitable[None]], hurry),
     )
+
+
+def forget_told_paces() -> None:
+    """Drop what vendors told this process of their buckets."""
+    _Told.paces.clear()
 
 
 def _pace(vendor: ChannelVendor, operation: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -39,6 +39,14 @@ class Store:
         through = self.sync.swept_through
         return None if through is None else max(clock.now() - through, timedelta(0))
 
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When the seller must have signed in again; None where never, or where it is too late to ask."""
+        vendor = vendors.vendor(self.connection.vendor)
+        if self.connection.credentials is None or self.connection.status == Status.disconnected:
+            return None
+        return vendor.lapses_at(connections.credentials(self.connection, vendor.credentials))
+
     def verdict(self) -> tuple[Level, str]:
         return health.verdict(
             Facts(
@@ -52,6 +60,7 @@ class Store:
                 open_failures=self.open_failures,
                 refused_announcements=self.refused_announcements,
                 missing_scopes=self.sync.missing_scopes,
+                lapses_in=None if self.lapses_at is None else self.lapses_at - clock.now(),
             )
         )
 

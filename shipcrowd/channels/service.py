@@ -90,11 +90,26 @@ async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: s
     vendor = vendors.vendor(platform)
     if vendor.sign_in is None:
         raise NoSignIn(f"{vendor.name} knows no sign-in; paste the store's credentials.")
-    external_id = vendor.store_id(store)
+    place = (vendor.sign_in.place or vendor.store_id)(store)
     app = app_settings(vendor)
     async with acting_for(company_id) as session:
-        state = await connections.start_sign_in(session, vendor=platform, external_id=external_id, actor=actor)
-    return outbound.browser_url(vendor.sign_in.start(app, external_id, state, redirect_uri(platform)))
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(vendor.sign_in.start(app, place, state, redirect_uri(platform)))
+
+
+async def arrive_to_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> str:
+    """The vendor's app store sent a seller here: where to send the browser back to, for consent.
+
+    `query` is decoded. Raises UnknownChannel, NoSignIn, Invalid (it does not lead back to the vendor).
+    """
+    vendor = vendors.vendor(platform)
+    if vendor.sign_in is None or vendor.sign_in.begun_there is None:
+        raise NoSignIn(f"A sign-in at {vendor.name} begins here.")
+    begun, app = vendor.sign_in.begun_there, app_settings(vendor)
+    place = begun.place(app, query)
+    async with acting_for(company_id) as session:
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(begun.go_back(app, query, state, redirect_uri(platform)))
 
 
 async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> UUID:
@@ -111,7 +126,7 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if shop is not None and shop != expected:
+    if vendor.sign_in.place is None and shop is not None and shop != expected:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(

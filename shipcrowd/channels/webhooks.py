@@ -114,8 +114,8 @@ async def _receive(vendor: ChannelVendor, store: str | None, request: Request, t
         company_id=route.company_id,
         vendor=vendor.slug,
         store=route.external_id,
-        delivery_id=_bounded(delivery_id),
-        topic=subject[:ID_CHARACTERS],
+        delivery_id=bounded(delivery_id),
+        topic=topic_of(subject),
         body=body,
         headers=_kept(headers),
         reader=jobs.take_in,
@@ -210,7 +210,13 @@ async def _route(vendor: ChannelVendor, name: str) -> Route | None:
     return route if route is not None and route.vendor == vendor.slug else None
 
 
-def _bounded(delivery_id: str) -> str:
+def topic_of(topic: str) -> str:
+    """A topic, cut to what is stored."""
+    return topic[:ID_CHARACTERS]
+
+
+def bounded(delivery_id: str) -> str:
+    """A delivery's id, or its digest where it is too long to be stored."""
     if len(delivery_id) <= ID_CHARACTERS:
         return delivery_id
     return "sha256:" + hashlib.sha256(delivery_id.encode()).hexdigest()

@@ -57,7 +57,7 @@ async def fresh(
     on while the vendor does not answer.
 
     Raises Disconnected when the account is not (or no longer) connected, Unavailable when the vendor does not answer
-    or another process takes too long, and whatever else `renew` raises.
+    (and what we hold is no longer good) or another process takes too long, and whatever else `renew` raises.
     """
     give_up_at = clock.now() + PATIENCE
     pause = 0.05
@@ -111,6 +111,8 @@ async def _claim(found: Connection, now: datetime, lease: datetime) -> bool:
             .where(
                 Connection.id == found.id,
                 Connection.credentials_version == found.credentials_version,
+                # Whoever held the lease before may have found that the vendor wants a new sign-in.
+                Connection.status.in_([Status.connected.value, Status.paused.value]),
                 or_(Connection.renewing_until.is_(None), Connection.renewing_until <= now),
             )
             .values(renewing_until=lease)

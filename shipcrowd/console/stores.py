@@ -70,7 +70,8 @@ async def show_all(request: Request, who: Reads) -> Response:
 @web.shown_again_on(stores_page)
 async def sign_in(request: Request, who: Writes, platform: str) -> Response:
     store = forms.text(await forms.form_of(request), "store")
-    if not store:
+    knows_its_store = vendors.vendor(platform).sign_in
+    if not store and (knows_its_store is None or knows_its_store.place is None):
         raise forms.wrong({"store": "type the store's name first"})
     url = await service.start_sign_in(who.company_id, platform=platform, store=store, actor=who.actor)
     # A page, not a redirect: the policy lets forms go to ourselves only, and a redirect counts as part of the form.

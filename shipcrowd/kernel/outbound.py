@@ -38,13 +38,26 @@ class Unavailable(OutsideFailure):
     """Not now: network trouble, throttling, or an error on their side. Trying again is right.
 
     `retry_after` is seconds to wait, where they said so. `maybe_received` tells that the request may have been
-    acted on although no answer came, so that what must not happen twice is not simply repeated.
+    acted on although no answer came, so that what must not happen twice is not simply repeated. `reply` is the
+    answer (a 429, a 5xx), where there was one: for what a vendor says in its headers.
     """
 
-    def __init__(self, detail: str, *, retry_after: float | None = None, maybe_received: bool = False) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        maybe_received: bool = False,
+        reply: "Reply | None" = None,
+    ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.maybe_received = maybe_received
+        self.reply = reply
+
+    @property
+    def throttled(self) -> bool:
+        return self.reply is not None and self.reply.status == 429
 
 
 class Refused(OutsideFailure):
@@ -160,7 +173,8 @@ class Http:
         """One call, answered whole, whatever its status below 500 except 429.
 
         `what` names the operation in metrics and logs (a constant, never an id). `repeatable` says that doing it
-        twice is harmless: only then is it tried again here, `limits.tries` times, on network trouble and 502-504.
+        twice is harmless: only then is it tried again here, `limits.tries` times, on network trouble and 5xx. A 429
+        is never: another call at once is the last thing a full bucket needs.
         Raises Unavailable (429, 5xx, network trouble, time-out) and Malformed (a reply over the size cap).
         """
         tries = self.limits.tries if repeatable else 1
@@ -168,7 +182,7 @@ class Http:
             try:
                 return await self._once(method, url, what, headers, params, json, form, content, read_seconds)
             except Unavailable as failure:
-                if attempt == tries or failure.retry_after is not None:
+                if attempt == tries or failure.retry_after is not None or failure.throttled:
                     raise
                 await asyncio.sleep(0.2 * 2**attempt * (1 + random.random() * 0.3))  # noqa: S311 - jitter
         raise AssertionError("unreachable")
@@ -211,6 +225,7 @@ class Http:
                     f"{self.vendor} answered {reply.status} to {what}",
                     retry_after=retry_after(reply.headers),
                     maybe_received=reply.status >= 500,
+                    reply=reply,
                 )
             return reply
         except httpx2.TimeoutException as error:

@@ -17,7 +17,6 @@ from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel.jobs import Later, running
 from shipcrowd.kernel.outbound import Unavailable
 
-WORTH_WAITING = timedelta(seconds=2)
 WORTH_SLEEPING = timedelta(seconds=15)
 
 
@@ -87,7 +86,7 @@ async def turn(
     job = running.get()
     if job is not None and (held := next((lane for lane in lanes if lane.key in job.slots), None)) is not None:
         wait = job.slots[held.key] - clock.now()
-        if wait <= WORTH_WAITING:
+        if wait <= job.patience:
             del job.slots[held.key]
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
@@ -99,7 +98,7 @@ async def turn(
         )
         if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
             raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
-    if job is not None and wait > WORTH_WAITING:
+    if job is not None and wait > job.patience:
         raise Later(wait, slots={**job.slots, lane.key: clock.now() + wait})
     await asyncio.sleep(wait.total_seconds())
 

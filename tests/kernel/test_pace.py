@@ -142,6 +142,25 @@ async def test_a_job_comes_back_for_its_slot_and_uses_it(time, key):
         jobs.running.reset(token)
 
 
+async def test_a_job_waits_as_long_as_it_has_patience(key, monkeypatch):
+    bucket = {"capacity": 1, "refill_per_second": 1 / 30}
+    slept = []
+
+    async def nap(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(pace.asyncio, "sleep", nap)
+    token = jobs.running.set(jobs.Running("test", patience=timedelta(seconds=60)))
+    try:
+        for _ in range(3):
+            await pace.turn(key, **bucket)  # at once, in half a minute, in a minute
+        with pytest.raises(jobs.Later):
+            await pace.turn(key, **bucket)
+    finally:
+        jobs.running.reset(token)
+    assert slept == pytest.approx([0, 30, 60], abs=1)
+
+
 async def test_outside_a_job_one_waits(key):
     bucket = {"capacity": 1, "refill_per_second": 10}
     started = clock.now()

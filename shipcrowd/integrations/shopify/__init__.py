@@ -22,7 +22,12 @@ vendor = ChannelVendor(
     open=ShopifyChannel,
     webhooks=webhooks,
     webhook_secrets=account.webhook_secrets,
-    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish),
+    sign_in=SignIn(
+        start=oauth.start,
+        check=oauth.check,
+        finish=oauth.finish,
+        asks="Your shop's name, like my-shop or my-shop.myshopify.com",
+    ),
     pasted=True,
     expires_at=account.expires_at,
     renew=oauth.renew,

@@ -1,0 +1,36 @@
+"""Fixtures of Amazon's tests; the far side itself is in `far_side`."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+
+from shipcrowd.integrations.amazon import client as calling
+from shipcrowd.integrations.amazon import lwa
+from shipcrowd.kernel.outbound import read_json
+from tests.integrations.amazon.far_side import NOW, Amazon
+
+
+@pytest.fixture
+def amazon() -> Iterator[Amazon]:
+    calling.forget_rates()
+    lwa.forget_own_tokens()
+    yield Amazon()
+    lwa.forget_own_tokens()
+    calling.forget_rates()
+
+
+@pytest.fixture
+def at_now() -> Iterator[None]:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def payload() -> Callable[[str], Any]:
+    def read(name: str) -> Any:
+        return read_json((Path(__file__).parent / "payloads" / f"{name}.json").read_bytes())
+
+    return read
