@@ -1,12 +1,10 @@
 """Stores over HTTP: parse, one call, answer."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import announcements, failures, health, jobs, queries, service, sweeps, vendors
@@ -22,7 +20,6 @@ from shipcrowd.channels.schemas import (
     DeliveryOut,
     FailedItemDetailOut,
     FailedItemOut,
-    FieldOut,
     HealthOfAllOut,
     HealthOut,
     Replaying,
@@ -33,6 +30,7 @@ from shipcrowd.channels.schemas import (
     SyncStatusOut,
     TestOut,
 )
+from shipcrowd.connections import forms
 from shipcrowd.identity.api import May, Member
 from shipcrowd.kernel import clock, inbox
 from shipcrowd.kernel.outbound import OutsideFailure, Refused
@@ -76,7 +74,7 @@ async def connect(platform: str, body: ConnectStore, who: Writes) -> StoreDetail
         who.company_id,
         platform=platform,
         store=body.store,
-        given=_plain(body),
+        given=forms.plain(body.credentials),
         actor=who.actor,
         import_days=body.import_days,
     )
@@ -86,7 +84,7 @@ async def connect(platform: str, body: ConnectStore, who: Writes) -> StoreDetail
 @router.post("/{platform}/test")
 async def try_credentials(platform: str, body: ConnectStore, who: Writes) -> TestOut:
     """Try pasted credentials; nothing is saved."""
-    return _tested(await service.try_pasted(platform=platform, store=body.store, given=_plain(body)))
+    return _tested(await service.try_pasted(platform=platform, store=body.store, given=forms.plain(body.credentials)))
 
 
 @router.get("/{platform}/install", status_code=302, response_class=RedirectResponse)
@@ -411,25 +409,8 @@ def _channel(vendor: ChannelVendor) -> ChannelOut:
         name=vendor.name,
         sign_in=vendor.sign_in is not None,
         pasted=vendor.pasted,
-        fields=[_field(name, field) for name, field in service.form(vendor)] if vendor.pasted else [],
+        fields=list(service.form(vendor)),
     )
-
-
-def _field(name: str, field: FieldInfo) -> FieldOut:
-    return FieldOut(
-        name=name,
-        title=field.title or name.replace("_", " ").capitalize(),
-        help=field.description or "",
-        secret="SecretStr" in str(cast(object, field.annotation)),
-        required=field.is_required(),
-    )
-
-
-def _plain(body: ConnectStore) -> dict[str, str | None]:
-    return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else None
-        for name, value in body.credentials.items()
-    }
 
 
 def _tested(info: StoreInfo) -> TestOut:

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shipcrowd.connections import forms
 from shipcrowd.couriers.contract import Progress
 from shipcrowd.orders.schemas import Grams, Input, Millimetres
 
@@ -40,18 +41,8 @@ class ConnectStore(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     store: str = Field(min_length=1, max_length=300, description="The store's address or id, as typed")
-    credentials: dict[str, SecretStr | None] = Field(max_length=20)
+    credentials: forms.Typed = Field(max_length=20)
     import_days: int = Field(default=30, ge=0, le=365)
-
-
-class FieldOut(BaseModel):
-    """One field of a channel's connect form."""
-
-    name: str
-    title: str
-    help: str
-    secret: bool
-    required: bool
 
 
 class ChannelOut(BaseModel):
@@ -61,7 +52,7 @@ class ChannelOut(BaseModel):
     name: str
     sign_in: bool
     pasted: bool
-    fields: list[FieldOut]
+    fields: list[forms.Field]
 
 
 class HealthOut(BaseModel):

@@ -6,11 +6,10 @@ session first.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -143,29 +142,16 @@ def redirect_uri(platform: str) -> str:
     return f"{settings().public_url.rstrip('/')}/api/v1/integrations/{platform}/callback"
 
 
-def form(vendor: ChannelVendor) -> Sequence[tuple[str, FieldInfo]]:
-    """The fields of a channel's connect form: those of its credentials a seller may paste."""
-    return [(name, field) for name, field in vendor.credentials.model_fields.items() if _may_be_pasted(field)]
+def form(vendor: ChannelVendor) -> Sequence[forms.Field]:
+    """What a channel's connect form asks for; nothing where stores are connected by signing in."""
+    return forms.fields(vendor.credentials) if vendor.pasted else []
 
 
 def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
     """The credentials a seller pasted. Raises NotPasted, and Invalid naming the fields at fault, never their values."""
     if not vendor.pasted:
         raise NotPasted(f"Sign in at {vendor.name} instead.")
-    allowed = {name for name, _ in form(vendor)}
-    if unknown := sorted(set(given) - allowed):
-        raise Invalid(f"{vendor.name} asks for {', '.join(sorted(allowed))}.", field=f"credentials.{unknown[0][:60]}")
-    try:
-        return vendor.credentials.model_validate({name: text.strip() for name, text in given.items() if text})
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-    # Outside the handler, so that the error, which repeats the secrets, is not carried along.
-    raise forms.not_fitting(problems)
-
-
-def _may_be_pasted(field: FieldInfo) -> bool:
-    extra = cast(object, field.json_schema_extra)
-    return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+    return forms.read(vendor.credentials, given, asker=vendor.name)
 
 
 async def _begun(vendor: ChannelVendor, external_id: str, given: BaseModel) -> BaseModel:

@@ -11,7 +11,7 @@ from shipcrowd.channels import announcements, failures, service, sweeps, vendors
 from shipcrowd.channels import queries as channels
 from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.channels.open import abilities, opened
-from shipcrowd.channels.schemas import FieldOut, StoreSettingsChange
+from shipcrowd.channels.schemas import StoreSettingsChange
 from shipcrowd.connections.models import Status
 from shipcrowd.console import forms, queries, web
 from shipcrowd.identity.guard import May
@@ -29,23 +29,6 @@ SHOWN = 20
 FROM_THE_FORM = "credentials."
 
 
-def _fields(slug: str) -> list[FieldOut]:
-    """The connect form's fields, drawn from the credentials model. Secret ones are typed unseen."""
-    vendor = vendors.vendor(slug)
-    if not vendor.pasted:
-        return []
-    return [
-        FieldOut(
-            name=name,
-            title=field.title or name.replace("_", " ").capitalize(),
-            help=field.description or "",
-            secret="Secret" in str(field.annotation),
-            required=field.is_required(),
-        )
-        for name, field in service.form(vendor)
-    ]
-
-
 async def stores_page(request: Request, who: Member, *, platform: str = "") -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
@@ -56,7 +39,7 @@ async def stores_page(request: Request, who: Member, *, platform: str = "") -> R
         title="Stores",
         shell=shell,
         stores=[(store, *store.verdict()) for store in found],
-        channels=[(vendor, _fields(vendor.slug)) for vendor in vendors.vendors()],
+        channels=[(vendor, service.form(vendor)) for vendor in vendors.vendors()],
         platform=platform,
     )
 
@@ -83,7 +66,7 @@ async def sign_in(request: Request, who: Writes, platform: str) -> Response:
 @web.shown_again_on(stores_page)
 async def paste(request: Request, who: Writes, platform: str) -> Response:
     form = await forms.form_of(request)
-    names = [field.name for field in _fields(platform)]
+    names = [field.name for field in service.form(vendors.vendor(platform))]
     if not forms.text(form, "store"):
         raise forms.wrong({"store": "type the store's address first"})
     store_id = await service.connect_pasted(

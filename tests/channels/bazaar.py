@@ -61,7 +61,7 @@ class BazaarKeys(BaseModel):
 
     token: SecretStr = Field(title="Access token", description="Bazaar → Settings → API", min_length=6)
     note: str | None = None
-    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
 
 
 def order(external_id: str = "1001", *, minutes_ago: float = 60, name: str = "Asha Iyer", **changes: object):

@@ -53,9 +53,9 @@ class AmazonCredentials(BaseModel):
     client_secret: SecretStr | None = Field(
         default=None, title="LWA client secret", description="From the same page; needed with the identifier."
     )
-    access_token: SecretStr | None = Field(default=None, json_schema_extra={"pasted": False})
-    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
-    authorized_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
+    access_token: SecretStr | None = Field(default=None, json_schema_extra={"form": False})
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
+    authorized_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
 
     @field_validator("refresh_token", "client_id", "client_secret", mode="before")
     @classmethod

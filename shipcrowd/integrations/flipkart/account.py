@@ -32,7 +32,7 @@ class FlipkartCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["own_app", "signed_in"] = Field(default="own_app", json_schema_extra={"pasted": False})
+    kind: Literal["own_app", "signed_in"] = Field(default="own_app", json_schema_extra={"form": False})
     app_id: str | None = Field(
         default=None,
         title="Application id",
@@ -52,12 +52,12 @@ class FlipkartCredentials(BaseModel):
         title="Notification address registered with Flipkart",
         description="Only where it differs from the one shown here: it is part of Flipkart's signature, to the letter.",
     )
-    seller_id: str | None = Field(default=None, json_schema_extra={"pasted": False})
-    access_token: SecretStr | None = Field(default=None, json_schema_extra={"pasted": False})
-    refresh_token: SecretStr | None = Field(default=None, json_schema_extra={"pasted": False})
-    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
-    renew_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
-    refresh_expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
+    seller_id: str | None = Field(default=None, json_schema_extra={"form": False})
+    access_token: SecretStr | None = Field(default=None, json_schema_extra={"form": False})
+    refresh_token: SecretStr | None = Field(default=None, json_schema_extra={"form": False})
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
+    renew_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
+    refresh_expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
 
     @field_validator("app_id", "app_secret", "webhook_secret", "webhook_url", mode="before")
     @classmethod
