@@ -17,7 +17,6 @@ from shipcrowd.channels.contract import Listing, MarketplaceLevel, StoreAccount
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
-from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Pod, Progress, Scan
 from shipcrowd.identity import api_keys, passwords, sessions
 from shipcrowd.identity import service as identity
@@ -74,24 +73,13 @@ class House:
 
 async def install() -> courier.Scripted:
     """The vendors of this process: the scripted courier, the manual one, and Bazaar under Shopify's name."""
-    script = courier.Scripted()
-    vendors.use([courier.vendor(script), manual.vendor])
     channel_vendors.use([dataclasses.replace(bazaar.vendor, slug=PLATFORM, name="Shopify", open=_opened)])
     events.listen(wiring.LISTENERS)
     routes._Known.by_account.clear()
     channel_webhooks.forget_doors()
     async with tenancy.unowned() as session:
         await (await db.driver(session)).execute("DELETE FROM pgqueuer")
-    async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
-        await connections.connect(
-            session,
-            vendor="velocity",
-            external_id="shared",
-            name="Shared account",
-            kind=Kind.courier,
-            credentials=courier.NoCredentials(),
-        )
-    return script
+    return await courier.installed(manual.vendor)
 
 
 class _NoShop(bazaar.BazaarChannel):
