@@ -104,7 +104,11 @@ def test_several_members_count_together():
         documents.unpacked(twice, most=1199)
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"whole" * 100)[:-12], zlib.compress(b"not gzip")])
+@pytest.mark.parametrize(
+    "content",
+    [b"plain", gzip.compress(b"whole" * 100)[:-12], zlib.compress(b"not gzip")],
+    ids=["plain", "cut short", "another packing"],
+)
 def test_what_is_no_whole_gzip_is_refused(content):
     with pytest.raises(UntrustedDocument):
         documents.unpacked(content)
