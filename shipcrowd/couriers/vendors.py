@@ -40,5 +40,6 @@ def vendors() -> Sequence[CourierVendor]:
 def vendor(slug: str) -> CourierVendor:
     """Raises UnknownCourier."""
     if slug not in _Vendors.known:
-        raise UnknownCourier(f"known couriers: {', '.join(sorted(_Vendors.known))}", field="courier")
+        known = sorted(each.slug for each in _Vendors.known.values() if not each.marketplace)
+        raise UnknownCourier(f"known couriers: {', '.join(known)}", field="courier")
     return _Vendors.known[slug]

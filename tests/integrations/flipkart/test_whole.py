@@ -117,6 +117,9 @@ async def far(monkeypatch, tmp_path) -> AsyncIterator[Far]:
     # The limits are tried elsewhere; here nobody waits for a turn.
     wide = dict.fromkeys(vendors.vendor("flipkart").paces, (10000.0, 10000.0))
     vendors.use([replace(vendors.vendor("flipkart"), paces=wide)])
+    # Other tests leave an account of the platform's in this database, with credentials of their own making.
+    own = [each for each in couriers.vendors() if not each.shared]
+    couriers.use(own, at_store=couriers._Vendors.at_store)
     outbound.use_wire(transport=httpx2.MockTransport(made))
     routes._Known.by_account.clear()
     webhooks.forget_doors()
