@@ -58,6 +58,10 @@ class AmazonClient:
     def http(self) -> Http:
         return self.account.http
 
+    def rate(self, operation: Operation) -> float:
+        """How often a second this seller may call it, as far as this process was told."""
+        return _Told.rates.get(self._key(operation), operation.rate)
+
     async def credentials(self) -> AmazonCredentials:
         """The seller's credentials, good for at least a minute. Raises Disconnected and Unavailable."""
         return amazon_credentials(await self.account.credentials())
@@ -167,7 +171,7 @@ class AmazonClient:
         if reply.status != 429:
             return failure
         await self._learn(operation, reply)
-        rate = _Told.rates.get(self._key(operation), operation.rate)
+        rate = self.rate(operation)
         if not operation.grantless:
             # Somebody else spent the bucket (another tool of the seller's, a process that died): all of us wait.
             await self.account.retune(operation.name, operation.burst, 0, rate)
@@ -176,11 +180,9 @@ class AmazonClient:
 
     async def _learn(self, operation: Operation, reply: Reply) -> None:
         rate = _rate(reply.headers.get("x-amzn-ratelimit-limit"))
+        if rate is None or operation.grantless or math.isclose(rate, self.rate(operation), rel_tol=0.02):
+            return
         key = self._key(operation)
-        if rate is None or operation.grantless:
-            return
-        if math.isclose(rate, _Told.rates.get(key, operation.rate), rel_tol=0.02):
-            return
         while len(_Told.rates) >= _ROOM:
             del _Told.rates[next(iter(_Told.rates))]
         _Told.rates[key] = rate
