@@ -35,6 +35,7 @@ USER_AGENT = (
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
 _ROOM = 50_000
+_TURNS = 3
 
 
 class _Told:
@@ -98,6 +99,24 @@ class AmazonClient:
             log.info("amazon_refused", what=operation.name, status=reply.status, why=failure.code, request=_id(reply))
             raise failure
         return obj(reply.json()) if reply.body else {}
+
+    async def call_patiently(
+        self,
+        operation: Operation,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        body: Json = None,
+    ) -> dict[str, Json]:
+        """As `call`, for one of many calls that would all be made again: where Amazon throttled it, it takes another
+        turn, for the bucket is known to be empty now, and that turn is worth waiting for."""
+        for _ in range(_TURNS - 1):
+            try:
+                return await self.call(operation, path=path, query=query, body=body)
+            except Unavailable as failure:
+                if failure.maybe_received or failure.retry_after is None:
+                    raise
+        return await self.call(operation, path=path, query=query, body=body)
 
     async def restricted_token(self, resources: Sequence[Mapping[str, Json]]) -> SecretStr:
         """A token that opens buyers' data of these resources (`method`, `path`, `dataElements`), at most fifty, for an

@@ -32,7 +32,7 @@ async def in_warehouses(client: AmazonClient) -> AsyncIterator[Sequence[Marketpl
     token, lapsed = "", 0
     for _ in range(PAGES):
         try:
-            answer = await client.call(FBA_INVENTORY, query={**asked, "nextToken": token or None})
+            answer = await client.call_patiently(FBA_INVENTORY, query={**asked, "nextToken": token or None})
         except NotDone as refused:
             if not token or refused.status != 400:
                 raise

@@ -79,7 +79,7 @@ async def _one(client: AmazonClient, sku: str) -> list[dict[str, Json]]:
     place = (await client.credentials()).place
     query = {"marketplaceIds": [place.id], "includedData": DATA}
     try:
-        return [await client.call(GET_LISTING, path={"sellerId": client.seller, "sku": sku}, query=query)]
+        return [await client.call_patiently(GET_LISTING, path={"sellerId": client.seller, "sku": sku}, query=query)]
     except NotDone as refused:
         if refused.status == 404:
             return []
@@ -89,7 +89,7 @@ async def _one(client: AmazonClient, sku: str) -> list[dict[str, Json]]:
 async def _search(client: AmazonClient, **more: str | Sequence[str]) -> dict[str, Json]:
     place = (await client.credentials()).place
     query = {"marketplaceIds": [place.id], "includedData": DATA, "pageSize": PAGE, **more}
-    return await client.call(SEARCH_LISTINGS, path={"sellerId": client.seller}, query=query)
+    return await client.call_patiently(SEARCH_LISTINGS, path={"sellerId": client.seller}, query=query)
 
 
 def _found(answer: Mapping[str, Json]) -> int:
@@ -124,7 +124,7 @@ async def _details(client: AmazonClient, asins: Sequence[str]) -> dict[str, Deta
         "pageSize": PAGE,
     }
     try:
-        answer = await client.call(SEARCH_CATALOG, query=query)
+        answer = await client.call_patiently(SEARCH_CATALOG, query=query)
         return {text(raw.get("asin")): goods.details(raw, place) for raw in objects(answer.get("items"))}
     except (NotDone, Malformed) as failure:
         log.info("amazon_catalogue_not_read", reason=str(failure)[:200])

@@ -19,7 +19,7 @@ from shipcrowd.integrations.amazon.operations import PATCH_LISTING
 from shipcrowd.integrations.amazon.raw import obj, reading, text, within
 from shipcrowd.integrations.amazon.refusals import NotDone
 from shipcrowd.integrations.amazon.regions import Marketplace
-from shipcrowd.kernel.outbound import Json, Malformed, Refused, Unavailable, read_json
+from shipcrowd.kernel.outbound import Json, Malformed, Refused, read_json
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,6 @@ LOOKED_UP = 5_000
 
 REPORT_BYTES = 32 * 1024 * 1024
 AT_ONCE = 5
-TRIES = 3
 
 _AVAILABILITY = "/attributes/fulfillment_availability"
 _ABOUT_ONE = frozenset((400, 404, 409, 413, 422))
@@ -165,15 +164,7 @@ async def _send_patch(client: AmazonClient, place: Marketplace, level: StockLeve
         "issueLocale": "en_IN" if place == regions.INDIA else None,
     }
     path = {"sellerId": client.seller, "sku": level.external_variant_id}
-    for attempt in range(1, TRIES + 1):
-        try:
-            return await client.call(PATCH_LISTING, path=path, query=query, body=_patch(level))
-        except Unavailable as failure:
-            # Throttled: the bucket is known to be empty now, and the next turn is worth waiting for. Begun anew, the
-            # whole batch would be sent once more.
-            if failure.maybe_received or failure.retry_after is None or attempt == TRIES:
-                raise
-    raise AssertionError("unreachable")
+    return await client.call_patiently(PATCH_LISTING, path=path, query=query, body=_patch(level))
 
 
 def _refusal(sku: str, answer: Mapping[str, Json]) -> StockRefusal | None:

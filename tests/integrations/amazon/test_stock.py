@@ -129,7 +129,7 @@ async def test_a_patch_throttled_over_and_over_leaves_the_batch_to_the_job(amazo
     with pytest.raises(Unavailable) as raised:
         await channel_of(amazon).set_stock([level("KURTA")])
     assert raised.value.retry_after is not None
-    assert len(amazon.calls("patchListingsItem")) == stock.TRIES
+    assert len(amazon.calls("patchListingsItem")) == 3
 
 
 async def test_a_patch_that_may_have_arrived_is_the_jobs_to_repeat(amazon):
