@@ -101,9 +101,10 @@ class StockRefusal:
 
 @dataclass(frozen=True)
 class FeedTicket:
-    """The channel took the levels as a file and will report later."""
+    """The channel took the levels as a file and will report later; the file does not hold the `refusals`."""
 
     reference: str
+    refusals: tuple[StockRefusal, ...] = ()
 
 
 class FeedStep(StrEnum):
@@ -334,6 +335,11 @@ class MarketplaceStockChanged:
 
 
 @dataclass(frozen=True)
+class ListingsReady:
+    """All that is on sale can be read now: what the channel was asked to write down for that is written."""
+
+
+@dataclass(frozen=True)
 class NothingToDo:
     """Understood, and of no consequence to us (an unknown topic, a product change)."""
 
@@ -341,7 +347,14 @@ class NothingToDo:
 
 
 ChannelEvent = (
-    OrderChanged | OrderTouched | StoreLeft | PrivacyAsk | FeedFinished | MarketplaceStockChanged | NothingToDo
+    OrderChanged
+    | OrderTouched
+    | StoreLeft
+    | PrivacyAsk
+    | FeedFinished
+    | MarketplaceStockChanged
+    | ListingsReady
+    | NothingToDo
 )
 
 PATH_TOPIC = "x-path-topic"

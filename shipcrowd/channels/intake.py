@@ -10,6 +10,7 @@ from shipcrowd.channels import failures, importing, sending, stocking, sweeps, v
 from shipcrowd.channels.contract import (
     ChannelEvent,
     FeedFinished,
+    ListingsReady,
     MarketplaceStockChanged,
     NothingToDo,
     OrderChanged,
@@ -18,7 +19,7 @@ from shipcrowd.channels.contract import (
     StoreLeft,
 )
 from shipcrowd.channels.importing import Source, Taken
-from shipcrowd.channels.reading import marketplace_moved
+from shipcrowd.channels.reading import listings_ready, marketplace_moved
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
@@ -95,6 +96,9 @@ async def _act(
                 notes.append("a file was worked off" if waits else "no file of ours waits under that reference")
             case MarketplaceStockChanged():
                 await marketplace_moved(session, connection)
+                done = True
+            case ListingsReady():
+                await listings_ready(session, connection)
                 done = True
             case NothingToDo():
                 notes.append(f"nothing to do for {event.topic}")

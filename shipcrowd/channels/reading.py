@@ -183,6 +183,13 @@ async def marketplace_moved(session: AsyncSession, connection: Connection) -> No
     )
 
 
+async def listings_ready(session: AsyncSession, connection: Connection) -> None:
+    """What a read waits for is there: it is read now, beside the one that waits for its time."""
+    await read_listings.with_(key=f"{connection.company_id}:{connection.id}:ready").enqueue(
+        session, company_id=connection.company_id, connection_id=connection.id
+    )
+
+
 async def marketplace_unread(session: AsyncSession, connection: Connection) -> None:
     """It must be read before anything is pushed: have it read, unless somebody is at it already."""
     now = clock.now()

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import contract, stock, vendors
-from shipcrowd.channels.contract import FeedStep, StockLevel, StockRefusal
+from shipcrowd.channels.contract import FeedStep, FeedTicket, StockLevel, StockRefusal
 from shipcrowd.channels.models import FeedState, StockFeed, StockItem, StockState, StoreSync
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
@@ -60,6 +60,10 @@ class Item:
     id: UUID
     push_id: UUID
     level: StockLevel
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.level.external_variant_id, self.level.location
 
 
 @dataclass(frozen=True)
@@ -237,9 +241,13 @@ async def refused(session: AsyncSession, connection: Connection, code: str, beca
     await _recount(session, rows)
 
 
-async def handed_over(session: AsyncSession, run: Run, batch: Batch, reference: str) -> UUID:
-    """The channel took the batch as a file; our id of it. The caller has it followed."""
-    now, connection = clock.now(), run.connection
+async def handed_over(session: AsyncSession, run: Run, batch: Batch, ticket: FeedTicket) -> UUID:
+    """The channel took the batch as a file, but for the ticket's refusals; our id of it. The caller has it followed."""
+    now, connection, reference = clock.now(), run.connection, ticket.reference
+    if ticket.refusals:
+        named = {(refusal.external_variant_id, refusal.location) for refusal in ticket.refusals}
+        out = [item for item in batch.items if {item.key, (item.key[0], None)} & named]
+        await answered(session, run, Batch(tuple(out), batch.singly), ticket.refusals)
     # A channel may give the same file the same reference when it is asked twice.
     made = await session.execute(
         insert(StockFeed)

@@ -14,6 +14,7 @@ from shipcrowd.channels import reading, sending
 from shipcrowd.channels.contract import FeedTicket, FollowsFeeds, ReportsMarketplaceStock, SetsStock
 from shipcrowd.channels.open import lost, opened
 from shipcrowd.channels.sending import Batch, LeaseLost, Run
+from shipcrowd.channels.waiting import in_place
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel import clock, tenancy
@@ -103,15 +104,17 @@ async def _not_knowing(run: Run) -> None:
 async def _send_batch(run: Run, channel: SetsStock, batch: Batch) -> None:
     company_id = run.connection.company_id
     try:
+        # A batch is sent to its end: put back in the middle, it would be sent all over again.
         async with asyncio.timeout(sending.CALL_SECONDS):
-            answer = await channel.set_stock(batch.levels, singly=batch.singly)
+            with in_place():
+                answer = await channel.set_stock(batch.levels, singly=batch.singly)
     except Malformed as failure:
         async with acting_for(company_id) as session:
             await sending.unreadable(session, run, batch, str(failure))
         return
     async with acting_for(company_id) as session:
         if isinstance(answer, FeedTicket):
-            feed_id = await sending.handed_over(session, run, batch, answer.reference)
+            feed_id = await sending.handed_over(session, run, batch, answer)
             await follow_feed.with_(after=sending.FIRST_LOOK).enqueue(session, company_id=company_id, feed_id=feed_id)
         else:
             await sending.answered(session, run, batch, answer)

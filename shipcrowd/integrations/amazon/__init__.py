@@ -1,13 +1,13 @@
 """Amazon: the Selling Partner API, for sellers of Amazon's marketplaces (India unless they say otherwise).
 
-Orders come by notification and by sweep; what the seller ships is confirmed there. `README.md` beside this says what
-is supported and how to get credentials.
+Orders come by notification and by sweep; what the seller ships is confirmed there, and its stock is set there.
+`README.md` beside this says what is supported and how to get credentials.
 """
 
 from datetime import timedelta
 
 from shipcrowd.channels.contract import BegunThere, ChannelVendor, SignIn
-from shipcrowd.integrations.amazon import account, lwa, sign_in, webhooks
+from shipcrowd.integrations.amazon import account, lwa, sign_in, stock, webhooks
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials
 from shipcrowd.integrations.amazon.channel import AmazonChannel, open_channel
 from shipcrowd.integrations.amazon.operations import PACES
@@ -38,6 +38,8 @@ vendor = ChannelVendor(
     # A search costs one of a seller's twenty, which come back one in three minutes.
     sweep_every=timedelta(minutes=15),
     paces=PACES,
+    stock_batch=stock.BATCH,
+    stock_by_sku=True,
     store_id=account.store_id,
     lapses_at=account.lapses_at,
     mailbox=account.mailbox,

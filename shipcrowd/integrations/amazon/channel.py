@@ -5,9 +5,22 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from shipcrowd.channels.contract import Dispatch, Milestone, Page, SalesChannel, StoreAccount, StoreInfo
+from shipcrowd.channels.contract import (
+    Dispatch,
+    FeedState,
+    FeedTicket,
+    Listing,
+    MarketplaceLevel,
+    Milestone,
+    Page,
+    SalesChannel,
+    StockLevel,
+    StockRefusal,
+    StoreAccount,
+    StoreInfo,
+)
 from shipcrowd.integrations.amazon import dispatch as dispatching
-from shipcrowd.integrations.amazon import mapping, orders, subscriptions, words
+from shipcrowd.integrations.amazon import fba, listings, mapping, orders, stock, subscriptions, words
 from shipcrowd.integrations.amazon.account import AmazonCredentials, amazon_app, lapses_at
 from shipcrowd.integrations.amazon.client import AmazonClient
 from shipcrowd.integrations.amazon.operations import CANCEL_ORDER, PARTICIPATIONS
@@ -82,6 +95,20 @@ class AmazonChannel:
             "Amazon keeps a confirmed parcel: book the order again and the new tracking number replaces it, or cancel "
             "the order at Amazon.",
         )
+
+    async def set_stock(
+        self, levels: Sequence[StockLevel], *, singly: bool = False
+    ) -> Sequence[StockRefusal] | FeedTicket:
+        return await stock.set_stock(self._client, levels, singly=singly)
+
+    async def feed(self, reference: str) -> FeedState:
+        return await stock.state(self._client, reference)
+
+    def listings(self) -> AsyncIterator[Sequence[Listing]]:
+        return listings.on_sale(self._client)
+
+    def marketplace_stock(self) -> AsyncIterator[Sequence[MarketplaceLevel]]:
+        return fba.in_warehouses(self._client)
 
     async def subscribe(self, webhook_url: str) -> Sequence[str]:
         return await subscriptions.reconcile(self._client)

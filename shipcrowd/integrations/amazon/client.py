@@ -35,6 +35,7 @@ USER_AGENT = (
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
 _ROOM = 50_000
+_TURNS = 3
 
 
 class _Told:
@@ -57,6 +58,10 @@ class AmazonClient:
     @property
     def http(self) -> Http:
         return self.account.http
+
+    def rate(self, operation: Operation) -> float:
+        """How often a second this seller may call it, as far as this process was told."""
+        return _Told.rates.get(self._key(operation), operation.rate)
 
     async def credentials(self) -> AmazonCredentials:
         """The seller's credentials, good for at least a minute. Raises Disconnected and Unavailable."""
@@ -94,6 +99,24 @@ class AmazonClient:
             log.info("amazon_refused", what=operation.name, status=reply.status, why=failure.code, request=_id(reply))
             raise failure
         return obj(reply.json()) if reply.body else {}
+
+    async def call_patiently(
+        self,
+        operation: Operation,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        body: Json = None,
+    ) -> dict[str, Json]:
+        """As `call`, for one of many calls that would all be made again: where Amazon throttled it, it takes another
+        turn, for the bucket is known to be empty now, and that turn is worth waiting for."""
+        for _ in range(_TURNS - 1):
+            try:
+                return await self.call(operation, path=path, query=query, body=body)
+            except Unavailable as failure:
+                if failure.maybe_received or failure.retry_after is None:
+                    raise
+        return await self.call(operation, path=path, query=query, body=body)
 
     async def restricted_token(self, resources: Sequence[Mapping[str, Json]]) -> SecretStr:
         """A token that opens buyers' data of these resources (`method`, `path`, `dataElements`), at most fifty, for an
@@ -167,7 +190,7 @@ class AmazonClient:
         if reply.status != 429:
             return failure
         await self._learn(operation, reply)
-        rate = _Told.rates.get(self._key(operation), operation.rate)
+        rate = self.rate(operation)
         if not operation.grantless:
             # Somebody else spent the bucket (another tool of the seller's, a process that died): all of us wait.
             await self.account.retune(operation.name, operation.burst, 0, rate)
@@ -176,11 +199,9 @@ class AmazonClient:
 
     async def _learn(self, operation: Operation, reply: Reply) -> None:
         rate = _rate(reply.headers.get("x-amzn-ratelimit-limit"))
+        if rate is None or operation.grantless or math.isclose(rate, self.rate(operation), rel_tol=0.02):
+            return
         key = self._key(operation)
-        if rate is None or operation.grantless:
-            return
-        if math.isclose(rate, _Told.rates.get(key, operation.rate), rel_tol=0.02):
-            return
         while len(_Told.rates) >= _ROOM:
             del _Told.rates[next(iter(_Told.rates))]
         _Told.rates[key] = rate

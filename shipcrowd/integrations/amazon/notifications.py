@@ -7,7 +7,15 @@ of a queue's message is the notification itself, with no envelope around it. Sou
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shipcrowd.channels.contract import ChannelEvent, NothingToDo, OrderTouched
+from shipcrowd.channels.contract import (
+    ChannelEvent,
+    FeedFinished,
+    ListingsReady,
+    MarketplaceStockChanged,
+    NothingToDo,
+    OrderTouched,
+)
+from shipcrowd.integrations.amazon import reports
 from shipcrowd.integrations.amazon.raw import obj, shown, text
 from shipcrowd.kernel.outbound import Json, Malformed, read_json
 
@@ -58,6 +66,16 @@ def events(notification: Notification) -> list[ChannelEvent]:
         if not notification.order:
             raise Malformed(f"{notification.type} names no order", shown(dict(notification.about)))
         return [OrderTouched(notification.order)]
+    about = notification.about
+    if notification.type == FEED_FINISHED:
+        feed = text(about.get("feedid"))
+        if not feed:
+            raise Malformed("a feed's end names no feed", shown(dict(about)))
+        return [FeedFinished(feed)]
+    if notification.type == FBA_STOCK:
+        return [MarketplaceStockChanged()]
+    if notification.type == REPORT_FINISHED and text(about.get("reporttype")) == reports.LISTINGS:
+        return [ListingsReady()]
     return [NothingToDo(notification.type)]
 
 

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from shipcrowd.channels.contract import NothingToDo, OrderTouched
+from shipcrowd.channels.contract import (
+    FeedFinished,
+    ListingsReady,
+    MarketplaceStockChanged,
+    NothingToDo,
+    OrderTouched,
+)
 from shipcrowd.integrations.amazon import notifications, webhooks
 from shipcrowd.kernel.errors import Unauthenticated
 from shipcrowd.kernel.outbound import Malformed
@@ -43,7 +49,7 @@ def test_the_newer_spelling_is_read_as_well(body):
     )
     assert read.about["feedid"] == "50021020412"
     assert read.about["processingstatus"] == "DONE"
-    assert notifications.events(read) == [NothingToDo("FEED_PROCESSING_FINISHED")]
+    assert notifications.events(read) == [FeedFinished("50021020412")]
 
 
 def test_an_fba_package_touches_its_order():
@@ -52,6 +58,28 @@ def test_an_fba_package_touches_its_order():
         "Payload": {"FBAOutboundShipmentStatusNotification": {"SellerId": "A1", "AmazonOrderId": "1-2-3"}},
     }
     assert webhooks.read("", json.dumps(told).encode(), {}) == [OrderTouched("1-2-3")]
+
+
+def finished(kind: str, **fields: str) -> bytes:
+    told = {"notificationType": kind, "payload": {"processingFinishedNotification": {"sellerId": "A1", **fields}}}
+    return json.dumps(told).encode()
+
+
+def test_a_feed_finished_without_its_number_is_malformed():
+    with pytest.raises(Malformed):
+        webhooks.read("", finished("FEED_PROCESSING_FINISHED", processingStatus="DONE"), {})
+
+
+def test_the_report_of_all_listings_is_what_a_read_waits_for():
+    listings = finished("REPORT_PROCESSING_FINISHED", reportType="GET_MERCHANT_LISTINGS_ALL_DATA", reportId="9")
+    assert webhooks.read("", listings, {}) == [ListingsReady()]
+    other = finished("REPORT_PROCESSING_FINISHED", reportType="GET_EASYSHIP_DOCUMENTS", reportId="9")
+    assert webhooks.read("", other, {}) == [NothingToDo("REPORT_PROCESSING_FINISHED")]
+
+
+def test_news_of_fba_stock_is_a_hint_to_read_it():
+    told = {"NotificationType": "FBA_INVENTORY_AVAILABILITY_CHANGES", "Payload": {"SellerId": "A1", "SKU": "MAT"}}
+    assert webhooks.read("", json.dumps(told).encode(), {}) == [MarketplaceStockChanged()]
 
 
 def test_a_payload_whose_fields_stand_in_it_directly_is_read():
@@ -118,6 +146,7 @@ def test_the_official_examples_are_read(name):
         assert bool(read.seller) is not nobody
         if read.type in notifications.ABOUT_AN_ORDER:
             assert read.order
+        assert notifications.events(read)
 
 
 # --- the relay ------------------------------------------------------------------------------------------------------
