@@ -37,7 +37,7 @@ from shipcrowd.shipping.events import (
 )
 
 CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, amazon.vendor, flipkart.vendor)
-COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.logistics)
+COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.logistics, amazon.amazon_shipping)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),

@@ -7,12 +7,15 @@ is supported and how to get credentials.
 from datetime import timedelta
 
 from shipcrowd.channels.contract import BegunThere, ChannelVendor, SignIn
-from shipcrowd.integrations.amazon import account, lwa, sign_in, webhooks
+from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
+from shipcrowd.integrations.amazon import account, lwa, shipping, sign_in, webhooks
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials
 from shipcrowd.integrations.amazon.channel import AmazonChannel, open_channel
 from shipcrowd.integrations.amazon.operations import PACES
+from shipcrowd.integrations.amazon.shipping import AmazonShipping
+from shipcrowd.kernel.outbound import Disconnected
 
-__all__ = ["AmazonApp", "AmazonChannel", "AmazonCredentials", "vendor"]
+__all__ = ["AmazonApp", "AmazonChannel", "AmazonCredentials", "AmazonShipping", "amazon_shipping", "vendor"]
 
 vendor = ChannelVendor(
     slug="amazon",
@@ -41,4 +44,20 @@ vendor = ChannelVendor(
     store_id=account.store_id,
     lapses_at=account.lapses_at,
     mailbox=account.mailbox,
+    couriers={shipping.SLUG: AmazonShipping},
+)
+
+
+def _by_store_only(account: CourierAccount) -> Courier:
+    raise Disconnected("Connect the Amazon store; its couriers come with it.")
+
+
+amazon_shipping = CourierVendor(
+    slug=shipping.SLUG,
+    name="Amazon Shipping",
+    credentials=AmazonCredentials,
+    open=_by_store_only,
+    carries_charge=False,  # Amazon bills the seller
+    stores_of=vendor.slug,
+    tracking_batch=shipping.TRACKING_BATCH,
 )
