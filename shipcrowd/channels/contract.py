@@ -269,8 +269,17 @@ class ChangesDeliveryDate(Protocol):
 
 @runtime_checkable
 class CancelsOrders(Protocol):
-    async def cancel_order(self, order_ref: str, reason: str) -> None:
-        """Cancel the whole order there. An order that is cancelled there already is no error."""
+    async def cancel_order(self, order_ref: str, reason: str) -> FeedTicket | None:
+        """Cancel the whole order there. An order that is cancelled there already is no error. A ticket where the
+        channel took it as a file and will answer later."""
+        ...
+
+
+@runtime_checkable
+class FollowsCancellations(Protocol):
+    async def cancellation(self, ticket: FeedTicket) -> bool:
+        """Whether what `cancel_order` gave the ticket for is done; False while it is worked on. Raises Refused where
+        the order was not cancelled."""
         ...
 
 

@@ -8,10 +8,9 @@ Minutes lie between the steps, so each ends with an address that says how far it
 import re
 from datetime import datetime, timedelta
 from urllib.parse import quote, unquote
-from xml.sax.saxutils import escape
 
 from shipcrowd.couriers.contract import LabelUnderWay
-from shipcrowd.integrations.amazon import documents, feeds, reports
+from shipcrowd.integrations.amazon import envelopes, feeds, reports
 from shipcrowd.integrations.amazon.client import AmazonClient
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Malformed, Refused
@@ -41,7 +40,7 @@ async def step(client: AmazonClient, url: str) -> bytes | LabelUnderWay:
         feed_id = await feeds.submit(
             client,
             feeds.EASY_SHIP_DOCUMENTS,
-            envelope(client.seller, it),
+            envelopes.envelope(client.seller, "EasyShipDocument", [_message(it)]),
             feeds.XML,
             options={"AmazonOrderId": it, "DocumentType": "ShippingLabel"},
         )
@@ -77,26 +76,18 @@ async def _of_report(client: AmazonClient, report_id: str) -> bytes | LabelUnder
     return pdf
 
 
-def envelope(seller: str, order_id: str) -> bytes:
-    """The feed that asks for one order's label."""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        "<AmazonEnvelope><Header><DocumentVersion>1.01</DocumentVersion>"
-        f"<MerchantIdentifier>{escape(seller)}</MerchantIdentifier></Header>"
-        "<MessageType>EasyShipDocument</MessageType><Message><MessageID>1</MessageID><EasyShipDocument>"
-        f"<AmazonOrderID>{escape(order_id)}</AmazonOrderID><DocumentType>ShippingLabel</DocumentType>"
-        "</EasyShipDocument></Message></AmazonEnvelope>"
-    ).encode()
+def _message(order_id: str) -> str:
+    return f"{envelopes.tag('AmazonOrderID', order_id)}{envelopes.tag('DocumentType', 'ShippingLabel')}"
 
 
 def reference(content: bytes) -> str:
     """The report a processing report names. Raises Refused in Amazon's words where it names none."""
-    root = documents.read_xml(content)
-    for node in root.iter():
-        if node.tag.rpartition("}")[2] == "DocumentReportReferenceID" and (node.text or "").strip():
-            return (node.text or "").strip()
-    said = [(node.text or "").strip() for node in root.iter() if node.tag.rpartition("}")[2] == "ResultDescription"]
-    raise Refused("label_refused", "; ".join(filter(None, said))[:500] or "Amazon did not make the label.")
+    report = envelopes.read(content)
+    for named in envelopes.found(report, "DocumentReportReferenceID"):
+        if named:
+            return named
+    said = "; ".join(dict.fromkeys(fault.words for fault in envelopes.faults(report)))
+    raise Refused("label_refused", said or "Amazon did not make the label.")
 
 
 def _feed(feed_id: str, since: datetime) -> str:

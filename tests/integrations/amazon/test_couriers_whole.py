@@ -39,7 +39,8 @@ STANDARD = "SWA-IN-OA"
 @pytest.fixture
 async def far(tmp_path, monkeypatch) -> AsyncIterator[AmazonDesk]:
     desk = Desk(seed=7)
-    desk.amazon.set_knobs(AmazonKnobChange(search_lag_seconds=0, feed_queue_seconds=0, feed_work_seconds=0))
+    quick = AmazonKnobChange(search_lag_seconds=0, feed_queue_seconds=0, feed_work_seconds=0, enforce_limits=False)
+    desk.amazon.set_knobs(quick)
     desk.amazon.create_seller(NewSeller(seller_id=SELLER))
     keeping.use(tmp_path.as_uri())
     # Waiting for a feed is the queue's part, and is skipped here.
