@@ -25,6 +25,7 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import CAME_TO_NOTHING
 
@@ -59,7 +60,8 @@ async def ask(
     if order.state == OrderState.cancelled:
         raise CancelledAlready(f"Order {order.number} is cancelled.")
     parcels = [parcel for parcel in await shipping.of_order(session, order_id) if parcel.state not in CAME_TO_NOTHING]
-    if parcels:
+    # A marketplace cancels what its own courier is to fetch with the order, and not without it.
+    if parcels and order.fulfilment != Fulfilment.marketplace_logistics:
         raise orders.OrderAlreadyBooked(f"cancel the parcel {parcels[0].number} first")
     row = await _of_order(session, order_id)
     if row is not None and row.state == CancellationState.asked:

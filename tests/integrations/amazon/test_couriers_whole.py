@@ -1,7 +1,7 @@
 """Amazon's two couriers in the whole product, on the real database, against the stand-in: quoted, booked, labelled,
 followed, cancelled."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from shipcrowd import wiring
+from shipcrowd.channels import cancelling as order_cancelling
 from shipcrowd.channels import service, vendors
-from shipcrowd.channels.models import Announcement
+from shipcrowd.channels.models import Announcement, Cancellation
 from shipcrowd.connections import routes
+from shipcrowd.connections import service as connections
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import Reattempts
 from shipcrowd.documents import keeping
@@ -25,6 +27,7 @@ from shipcrowd.sandbox.amazon.desk import AmazonDesk
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonLine, NewAmazonOrder, NewSeller, OrderKind
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
+from shipcrowd.settings import settings
 from shipcrowd.shipping import booking, cancelling, jobs, quoting
 from shipcrowd.shipping.models import ScanRow, Shipment, State
 from shipcrowd.shipping.quoting import Package
@@ -296,3 +299,57 @@ async def test_a_lane_amazon_does_not_serve_is_told_and_one_that_closed_meanwhil
     with pytest.raises(Refused, match="The destination is not served"):
         await opened.book(replace(request, reference="x", ship_to=make.address(pincode="744101")))
     assert len(far.parcels(SELLER)) == 1
+
+
+# --- cancelling the order -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def may_cancel(monkeypatch) -> Iterator[None]:
+    monkeypatch.setenv("SHIPCROWD_AMAZON_CANCEL_ORDERS", "1")
+    settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+async def cancelled(company: UUID, found: Order) -> Cancellation:
+    async with tenancy.acting_for(company) as session:
+        connection = await connections.get(session, found.connection_id)
+        await order_cancelling.ask(session, connection, found.id, reason="out of stock", actor="user:asha")
+    await drain(skip_waits=True)
+    async with tenancy.acting_for(company) as session:
+        return (await session.execute(select(Cancellation))).scalar_one()
+
+
+async def test_an_order_is_cancelled_at_amazon_by_feed_where_the_operation_is_not_there(far, company, may_cancel):
+    far.set_knobs(AmazonKnobChange(cancellation=False))
+    placed = far.place_order(SELLER, NewAmazonOrder(kind=OrderKind.prepaid))
+    await connected(far, company)
+    row = await cancelled(company, await order(company, placed.id))
+    assert (row.state, far.order(placed.id).status) == ("done", "CANCELLED")
+    assert [feed.type for feed in far.feeds(SELLER)] == ["POST_ORDER_ACKNOWLEDGEMENT_DATA"]
+    assert (await order(company, placed.id)).state == OrderState.cancelled
+
+
+async def test_a_feed_amazon_does_not_take_is_told_in_its_words_and_frees_the_order(far, company, may_cancel):
+    far.set_knobs(AmazonKnobChange(cancellation=False))
+    placed = far.place_order(SELLER, NewAmazonOrder(kind=OrderKind.prepaid))
+    await connected(far, company)
+    found = await order(company, placed.id)
+    item = next(iter(far.world.sellers[SELLER].orders[placed.id].items))
+    item.shipped = item.quantity
+    far.world.sellers[SELLER].orders[placed.id].status = "SHIPPED"
+    row = await cancelled(company, found)
+    assert (row.state, row.code) == ("refused", "feed_18028")
+    assert row.because
+    assert far.order(placed.id).status == "SHIPPED"
+
+
+async def test_an_easy_ship_order_is_cancelled_with_its_package(far, company, may_cancel):
+    found = await easy_ship_order(far, company)
+    await shipped(company, found.id, "easy_ship")
+    row = await cancelled(company, found)
+    assert (row.state, far.feeds(SELLER)[1:]) == ("done", [])  # by the operation itself; the one feed was the label's
+    assert (await tracked(company, await parcel(company))).state == State.cancelled
+    assert (await order(company, found.external_id)).state == OrderState.cancelled
