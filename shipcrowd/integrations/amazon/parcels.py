@@ -295,7 +295,7 @@ def booking(
 ) -> Booking:
     """A purchase's answer. Raises Malformed; then the parcel exists all the same."""
     with reading("purchase", {key: value for key, value in bought.items() if key != "packageDocumentDetails"}):
-        package = next(iter(objects(bought.get("packageDocumentDetails"))))
+        package = objects(bought.get("packageDocumentDetails"))[0]
         awb = text(package.get("trackingId"))
         if not awb:
             raise Malformed("a parcel without a tracking id")
