@@ -170,7 +170,7 @@ async def test_the_marketplaces_own_courier_carries_what_is_its_own_and_nothing_
     )
 
     async def at_store(*opened):
-        assert opened == (company, store)
+        assert opened == ("bazaar", company, store)
         return courier.ScriptedCourier(script)
 
     couriers.use([*couriers.vendors(), own], at_store=at_store)

@@ -212,7 +212,7 @@ async def test_a_token_that_died_is_minted_anew_and_one_that_stays_dead_asks_to_
         row = (await session.execute(select(Connection).where(Connection.id == connection))).scalar_one()
     assert row.status == Status.disconnected
     with pytest.raises(Disconnected):
-        await couriers.open_at_store(seller, connection)
+        await couriers.open_at_store("flipkart", seller, connection)
 
 
 # --- notifications --------------------------------------------------------------------------------------------------
