@@ -126,7 +126,9 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if vendor.sign_in.place is None and shop is not None and shop != expected:
+    # Started for a place, the callback alone says whose store it is; where it names none, the store itself must.
+    store = shop if vendor.sign_in.place is not None and shop is not None else expected
+    if shop is not None and shop != store:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(
@@ -134,7 +136,7 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, expected, credentials)
+    info = await _try(vendor, store, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
