@@ -9,7 +9,7 @@ import asyncio
 import structlog
 from prometheus_client import Counter
 
-from shipcrowd.channels import jobs, vendors
+from shipcrowd.channels import jobs, own_keys, vendors
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.channels.open import app_settings
 from shipcrowd.channels.webhooks import bounded, topic_of
@@ -42,8 +42,8 @@ async def listen(stop: asyncio.Event) -> None:
 async def take(vendor: ChannelVendor, body: bytes) -> None:
     """Store one letter in the inbox of the company whose store it is of.
 
-    Raises Unusable for what cannot be read, and for what is of no store (it concerns the application: its operator
-    has to look). A store nobody connected here is counted, and its letters are done with.
+    Raises Unusable for what cannot be read, and for what is of no store and not about our own keys either: the operator
+    has to look. A store nobody connected here is counted, and its letters are done with.
     """
     try:
         store = vendor.webhooks.store({}, body)
@@ -51,7 +51,8 @@ async def take(vendor: ChannelVendor, body: bytes) -> None:
     except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Unusable(f"unreadable: {type(error).__name__}") from error
     if not store:
-        raise Unusable(f"{topic_of(topic)} concerns the application, not a store")
+        await _about_us(vendor, body, topic_of(topic))
+        return
     route = await connections.route(vendor.slug, store)
     if route is None or route.released:
         STRAYS.labels(vendor.slug).inc()
@@ -66,3 +67,12 @@ async def take(vendor: ChannelVendor, body: bytes) -> None:
         headers={},
         reader=jobs.take_in,
     )
+
+
+async def _about_us(vendor: ChannelVendor, body: bytes, topic: str) -> None:
+    try:
+        known = await own_keys.take(vendor, body)
+    except (ShipcrowdError, Malformed) as error:
+        raise Unusable(f"{topic}: {error}") from error
+    if not known:
+        raise Unusable(f"{topic} concerns the application, not a store")

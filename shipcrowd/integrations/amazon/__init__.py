@@ -6,8 +6,8 @@ is supported and how to get credentials.
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import BegunThere, ChannelVendor, SignIn
-from shipcrowd.integrations.amazon import account, lwa, sign_in, webhooks
+from shipcrowd.channels.contract import BegunThere, ChannelVendor, OwnKeys, SignIn
+from shipcrowd.integrations.amazon import account, lwa, rotation, sign_in, webhooks
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials
 from shipcrowd.integrations.amazon.channel import AmazonChannel, open_channel
 from shipcrowd.integrations.amazon.operations import PACES
@@ -41,4 +41,5 @@ vendor = ChannelVendor(
     store_id=account.store_id,
     lapses_at=account.lapses_at,
     mailbox=account.mailbox,
+    own_keys=OwnKeys(rotation.client_id, rotation.news, rotation.rotate),
 )
