@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from shipcrowd import doctor, support
 from shipcrowd.channels import listening, own_keys
+from shipcrowd.channels.open import app_settings
 from shipcrowd.connections.models import Status
 from shipcrowd.integrations import amazon
 from shipcrowd.integrations.amazon import lwa
@@ -37,7 +38,7 @@ async def audited():
 async def own_token() -> str:
     """A token of the application, asked for now."""
     forget()
-    app = listening.app_settings(amazon.vendor)
+    app = app_settings(amazon.vendor)
     keys = lwa.Keys(app.client_id, app.client_secret, private=False)
     return (await lwa.grantless(outbound.http("amazon"), keys)).get_secret_value()
 
@@ -52,7 +53,7 @@ async def test_an_operator_asks_for_a_secret_and_every_process_speaks_with_it(am
     [row] = await kept()
     assert new.encode() not in row.secret
     assert row.expires_at - clock.now() > timedelta(days=179)
-    assert await app_secrets.usable("amazon", CLIENT, listening.app_settings(amazon.vendor).client_secret)
+    assert await app_secrets.usable("amazon", CLIENT, app_settings(amazon.vendor).client_secret)
 
     # The old one stops working: only who uses the new one gets a token.
     amazons.desk.pass_time(8 * 86_400)
@@ -78,7 +79,7 @@ async def test_the_same_news_again_is_one_and_late_news_puts_nothing_back(amazon
         await listening.take(amazon.vendor, letter)
     assert len(await kept()) == 2
     assert len(await audited()) == before + 2
-    first_to_try, *_ = await app_secrets.usable("amazon", CLIENT, listening.app_settings(amazon.vendor).client_secret)
+    first_to_try, *_ = await app_secrets.usable("amazon", CLIENT, app_settings(amazon.vendor).client_secret)
     assert first_to_try.get_secret_value() == newest
 
 
@@ -110,7 +111,7 @@ async def test_the_secret_of_a_sellers_own_application_stays_theirs(amazons, com
         amazon.vendor, news(newClientSecret="ours-now", newClientSecretExpiryTime="2027-05-01T00:00:00Z")
     )
     keys = lwa.keys(
-        listening.app_settings(amazon.vendor),
+        app_settings(amazon.vendor),
         AmazonCredentials.model_validate(
             {
                 "refresh_token": theirs.refresh_token,
