@@ -1,4 +1,4 @@
-"""Letters from vendors' queues that could not be handled: kept, shown to the platform's operator, tried again or dropped.
+"""Letters of vendors' queues that nobody could handle: kept, shown to the platform's operator, tried again, dropped.
 
 They stand, sealed, among the deliveries of the platform's own company, so whose they are does not have to be known.
 A letter is stored before it leaves the queue: whatever dies in between, it is in one of the two, or in both and counted

@@ -4,6 +4,7 @@ Functions that must call the store take ids and open their own transactions (loa
 session first.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -27,11 +28,13 @@ from shipcrowd.kernel import audit, clock, inbox, outbound
 from shipcrowd.kernel.errors import Invalid, NotFound, Unauthenticated
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.jobs import enqueue_many
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for, company_of
 from shipcrowd.settings import settings
 
 REPLAYED_AT_ONCE = 1000
+LONGEST_WAIT = 5.0
+"""Seconds a person who cuts a store waits for its rate limit."""
 
 
 class CannotConnect(Invalid):
@@ -305,10 +308,7 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
     error = ""
     channel = opened(connection)
     if connection.status in (Status.connected, Status.paused) and isinstance(channel, Subscribes):
-        try:
-            await channel.unsubscribe()
-        except OutsideFailure as failure:
-            error = f"The webhooks could not be removed at the store: {failure}"
+        error = await _unsubscribed(channel)
     async with acting_for(company_id) as session:
         await connections.disconnect(session, connection_id)
         sync = await session.get(StoreSync, (company_id, connection_id))
@@ -316,6 +316,23 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
             sync.topics = []
         await sweeps.note(session, connection, "unsubscribe", error=error)
         await _audit(session, actor, "store.disconnected", connection_id)
+
+
+async def _unsubscribed(channel: Subscribes) -> str:
+    """Take the webhooks away; why it could not be done. Nothing comes back to it later, so what passes in a moment (a
+    rate limit) is waited for."""
+    for tries_left in (2, 1, 0):
+        try:
+            await channel.unsubscribe()
+        except Unavailable as failure:
+            if not tries_left or failure.retry_after is None or failure.retry_after > LONGEST_WAIT:
+                return f"The webhooks could not be removed at the store: {failure}"
+            await asyncio.sleep(failure.retry_after)
+        except OutsideFailure as failure:
+            return f"The webhooks could not be removed at the store: {failure}"
+        else:
+            break
+    return ""
 
 
 async def configure(

@@ -56,6 +56,7 @@ class Amazons:
     def __init__(self, desk: Desk) -> None:
         self.whole = desk
         self.desk: AmazonDesk = desk.amazon
+        self.wire = InProcess(sandbox(desk))
         self.post = Post()
         desk.postman.receivers[QUEUE_HOST] = self.post
         desk.amazon.world.secret_queue = QUEUE
