@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
+from shipcrowd.channels import letters_api
 from shipcrowd.channels import parcels_api as channel_parcels_api
 from shipcrowd.channels import stock_api as channel_stock_api
 from shipcrowd.channels import webhooks as channel_webhooks
@@ -65,6 +66,7 @@ def routers() -> Sequence[APIRouter]:
         channels_api.router,
         channel_stock_api.router,
         channel_parcels_api.router,
+        letters_api.router,
         system.router,
     )
 

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     amazon_queue_endpoint: str = ""
     """Where SQS is, when it is not Amazon's own (a stand-in)."""
     amazon_failed_queue_url: str = ""
-    """Takes notifications that could not be handled; without it, the queue's own redrive policy must."""
+    """The queue behind it, to which its redrive policy leads; it is read as well."""
     amazon_queue_consumers: int = Field(default=2, ge=1, le=20)
     amazon_relay_secret: SecretStr = SecretStr("")
     """Signs notifications that a relay of the operator's posts to us in the queue's stead."""

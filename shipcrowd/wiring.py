@@ -24,6 +24,7 @@ from shipcrowd.kernel.jobs import Job, Schedule, job
 from shipcrowd.ledger import jobs as ledger_jobs
 from shipcrowd.locations.events import PlaceChanged
 from shipcrowd.orders import jobs as order_jobs
+from shipcrowd.orders import retention
 from shipcrowd.orders.events import BuyersRedacted, OrderCancelAsked
 from shipcrowd.settings import settings
 from shipcrowd.shipping import forgetting, handing
@@ -88,10 +89,11 @@ async def _set_going(session: AsyncSession, company_ids: Sequence[UUID]) -> None
 async def tidy_company(company_id: UUID) -> None:
     """One bounded step through a company's old deliveries and failed items; the next is enqueued with it."""
     now = clock.now()
-    failed = now - timedelta(days=settings().failed_delivery_days)
+    kept = timedelta(days=settings().failed_delivery_days)
+    failed, sooner = now - kept, retention.strict_cuts(kept, now)
     async with tenancy.acting_for(company_id) as session:
-        more = await inbox.forget(session, dealt_with=now - DEALT_WITH, failed=failed, noted=now - NOTED)
-        more |= await failures.forget_looks(session, failed_before=failed)
+        more = await inbox.forget(session, dealt_with=now - DEALT_WITH, failed=failed, noted=now - NOTED, sooner=sooner)
+        more |= await failures.forget_looks(session, failed_before=failed, sooner=sooner)
         if more:
             await tidy_company.enqueue(session, company_id=company_id)
 

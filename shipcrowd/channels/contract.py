@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from shipcrowd.couriers.contract import Courier
 from shipcrowd.kernel.mailbox import Mailbox
@@ -452,6 +452,30 @@ class BegunThere:
 
 
 @dataclass(frozen=True)
+class KeyNews:
+    """What a vendor tells of our own application's keys: a new secret (None: only when the present one ends), when
+    that ends, and until when those before it still work."""
+
+    client_id: str
+    secret: SecretStr | None
+    expires_at: datetime | None
+    others_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OwnKeys:
+    """Keys of our own application that the vendor changes while we run (`kernel.app_secrets`).
+
+    `client_id(app)` → whose they are; empty where we have no application there. `news(app, body)` reads a message that
+    names no store; None when it is about something else. `await rotate(app, http)` asks for another secret.
+    """
+
+    client_id: Callable[[BaseModel], str]
+    news: Callable[[BaseModel, bytes], KeyNews | None]
+    rotate: Callable[[BaseModel, Http], Awaitable[None]]
+
+
+@dataclass(frozen=True)
 class ChannelVendor:
     """A sales channel, declared.
 
@@ -495,3 +519,4 @@ class ChannelVendor:
     """When the seller must have signed in again, however often the credentials were renewed until then."""
     mailbox: Callable[[BaseModel], Mailbox | None] = lambda app: None
     """The queue the vendor writes to, of the app's settings. Its messages are read by `webhooks`, without headers."""
+    own_keys: OwnKeys | None = None

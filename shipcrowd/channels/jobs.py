@@ -30,7 +30,7 @@ from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on
-from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
+from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
 
@@ -174,16 +174,9 @@ async def _order_not_read(company_id: UUID, connection_id: UUID, external_id: st
     await _keep(source, external_id, "The store did not answer when asked for this order.")
 
 
-async def _keep(source: Source, external_id: str, reason: str, raw: object = None) -> None:
+async def _keep(source: Source, external_id: str, reason: str, raw: Json = None) -> None:
     async with acting_for(source.company_id) as session:
-        await failures.keep(
-            session,
-            connection_id=source.connection_id,
-            vendor=source.vendor,
-            external_id=external_id,
-            reason=reason,
-            raw=raw,
-        )
+        await importing.keep(session, source, external_id, reason, raw)
 
 
 @job(retry=PATIENTLY, seconds=900)

@@ -1,68 +1,44 @@
 """Vendors' queues, read by the workers: what stands in them enters where webhooks do.
 
-A letter is the body a webhook would have; `webhooks` of the vendor says which store it is of. It is stored in the
-inbox before it is taken from the queue, once however often it comes.
+A letter leaves its queue once it is stored: in the inbox of its company (`taking`), or among those that could not be
+handled (`letters`). The queue behind it, where one is set up, is read as well: the queue itself puts there what was
+given out too often, which after a bad hour of ours are good letters.
 """
 
 import asyncio
+from dataclasses import replace
 
 import structlog
-from prometheus_client import Counter
 
-from shipcrowd.channels import jobs, vendors
+from shipcrowd.channels import letters, vendors
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.channels.open import app_settings
-from shipcrowd.channels.webhooks import bounded, topic_of
-from shipcrowd.connections import service as connections
-from shipcrowd.kernel import inbox, mailbox
-from shipcrowd.kernel.errors import ShipcrowdError
-from shipcrowd.kernel.mailbox import Unusable
-from shipcrowd.kernel.outbound import Malformed
+from shipcrowd.channels.taking import STRAYS, take
+from shipcrowd.kernel import mailbox
+
+__all__ = ["STRAYS", "listen", "take"]
 
 log = structlog.get_logger(__name__)
-
-STRAYS = Counter("shipcrowd_mailbox_strays_total", "Letters of stores nobody connected here", ["vendor"])
 
 
 async def listen(stop: asyncio.Event) -> None:
     """Read every vendor's queue that is set up, until `stop` is set; not before, even where none is."""
     boxes = [(vendor, box) for vendor in vendors.vendors() if (box := vendor.mailbox(app_settings(vendor))) is not None]
+    behind = [
+        (vendor, replace(box, url=box.failed_url, failed_url=None, consumers=1))
+        for vendor, box in boxes
+        if box.failed_url is not None
+    ]
 
     async def read(vendor: ChannelVendor, box: mailbox.Mailbox) -> None:
         async def handle(body: bytes) -> None:
             await take(vendor, body)
 
+        async def keep(body: bytes, because: str) -> None:
+            await letters.keep(vendor, body, because)
+
         log.info("listening", vendor=vendor.slug, consumers=box.consumers)
-        await mailbox.consume(vendor.slug, box, handle, stop)
+        await mailbox.consume(vendor.slug, box, handle, keep, stop)
 
-    await asyncio.gather(*(read(vendor, box) for vendor, box in boxes))
+    await asyncio.gather(*(read(vendor, box) for vendor, box in [*boxes, *behind]))
     await stop.wait()
-
-
-async def take(vendor: ChannelVendor, body: bytes) -> None:
-    """Store one letter in the inbox of the company whose store it is of.
-
-    Raises Unusable for what cannot be read, and for what is of no store (it concerns the application: its operator
-    has to look). A store nobody connected here is counted, and its letters are done with.
-    """
-    try:
-        store = vendor.webhooks.store({}, body)
-        delivery_id, topic = vendor.webhooks.delivery_id({}, body), vendor.webhooks.topic({}, body)
-    except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Unusable(f"unreadable: {type(error).__name__}") from error
-    if not store:
-        raise Unusable(f"{topic_of(topic)} concerns the application, not a store")
-    route = await connections.route(vendor.slug, store)
-    if route is None or route.released:
-        STRAYS.labels(vendor.slug).inc()
-        return
-    await inbox.receive(
-        company_id=route.company_id,
-        vendor=vendor.slug,
-        store=route.external_id,
-        delivery_id=bounded(delivery_id),
-        topic=topic_of(topic),
-        body=body,
-        headers={},
-        reader=jobs.take_in,
-    )

@@ -4,6 +4,7 @@ Functions that must call the store take ids and open their own transactions (loa
 session first.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,11 +27,13 @@ from shipcrowd.kernel import audit, clock, inbox, outbound
 from shipcrowd.kernel.errors import Invalid, NotFound, Unauthenticated
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.jobs import enqueue_many
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for, company_of
 from shipcrowd.settings import settings
 
 REPLAYED_AT_ONCE = 1000
+LONGEST_WAIT = 5.0
+"""Seconds a person who cuts a store waits for its rate limit."""
 
 
 class CannotConnect(Invalid):
@@ -125,7 +128,9 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if vendor.sign_in.place is None and shop is not None and shop != expected:
+    # Started for a place, the callback alone says whose store it is; where it names none, the store itself must.
+    store = shop if vendor.sign_in.place is not None and shop is not None else expected
+    if shop is not None and shop != store:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(
@@ -133,7 +138,7 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, shop or expected, credentials)
+    info = await _try(vendor, store, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
@@ -289,10 +294,7 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
     error = ""
     channel = opened(connection)
     if connection.status in (Status.connected, Status.paused) and isinstance(channel, Subscribes):
-        try:
-            await channel.unsubscribe()
-        except OutsideFailure as failure:
-            error = f"The webhooks could not be removed at the store: {failure}"
+        error = await _unsubscribed(channel)
     async with acting_for(company_id) as session:
         await connections.disconnect(session, connection_id)
         sync = await session.get(StoreSync, (company_id, connection_id))
@@ -300,6 +302,23 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
             sync.topics = []
         await sweeps.note(session, connection, "unsubscribe", error=error)
         await _audit(session, actor, "store.disconnected", connection_id)
+
+
+async def _unsubscribed(channel: Subscribes) -> str:
+    """Take the webhooks away; why it could not be done. Nothing comes back to it later, so what passes in a moment (a
+    rate limit) is waited for."""
+    for tries_left in (2, 1, 0):
+        try:
+            await channel.unsubscribe()
+        except Unavailable as failure:
+            if not tries_left or failure.retry_after is None or failure.retry_after > LONGEST_WAIT:
+                return f"The webhooks could not be removed at the store: {failure}"
+            await asyncio.sleep(failure.retry_after)
+        except OutsideFailure as failure:
+            return f"The webhooks could not be removed at the store: {failure}"
+        else:
+            break
+    return ""
 
 
 async def configure(

@@ -78,7 +78,7 @@ async def fresh(
             try:
                 renewed = await _renew(found, held, renew, expires_at, lease)
             except (Unavailable, Refused, Malformed) as failure:
-                if held == stale or ends is None or ends - now <= EARLY:
+                if held == stale or ends is None or ends - now <= USABLE:
                     raise
                 log.warning("early renewal failed", vendor=found.vendor, because=type(failure).__name__)
                 await _claim(found, now, now + REST)

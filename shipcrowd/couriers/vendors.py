@@ -40,6 +40,6 @@ def vendors() -> Sequence[CourierVendor]:
 def vendor(slug: str) -> CourierVendor:
     """Raises UnknownCourier."""
     if slug not in _Vendors.known:
-        known = sorted(each.slug for each in _Vendors.known.values() if not each.marketplace)
+        known = sorted(each.slug for each in _Vendors.known.values() if each.channel is None)
         raise UnknownCourier(f"known couriers: {', '.join(known)}", field="courier")
     return _Vendors.known[slug]

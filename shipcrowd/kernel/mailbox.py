@@ -1,8 +1,8 @@
 """A queue an outside system writes to (SQS), read without losing a letter.
 
 A letter is taken away only after it was handled; one that comes twice is the handler's to recognise. What can never
-be handled is put into the queue for failed letters, where a person looks. Trouble of our own (the database is away)
-leaves a letter where it is: it shows again after the queue's own time.
+be handled is kept by whoever reads the queue, for a person to look at, and then taken away. Trouble of our own (the
+database is away) leaves a letter where it is: it shows again after the queue's own time.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client import Counter
+from sqlalchemy.exc import DBAPIError
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +28,14 @@ AT_ONCE = 10
 """SQS gives no more, and waits no longer."""
 
 LONGEST_PAUSE = 30.0
-_OURS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_OURS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 """Trouble that says nothing about the letter."""
 
 
 @dataclass(frozen=True)
 class Mailbox:
-    """An SQS queue. `failed_url`, where set, takes what could not be handled in `tries` tries; where it is not, the
-    queue's own redrive policy must. Credentials come from the usual AWS variables."""
+    """An SQS queue. What breaks its handler `tries` times counts as never to be handled. `failed_url` is the queue
+    behind it, to which its redrive policy leads, where there is one. Credentials come from the usual AWS variables."""
 
     url: str
     region: str
@@ -50,10 +51,12 @@ class Unusable(Exception):
 
 
 Handle = Callable[[bytes], Awaitable[None]]
-_Outcome = Literal["handled", "parked", "left"]
+Keep = Callable[[bytes, str], Awaitable[None]]
+"""Stores what can never be handled, and why: durably, once it returns."""
+_Outcome = Literal["handled", "kept", "left"]
 
 
-async def consume(vendor: str, box: Mailbox, handle: Handle, stop: asyncio.Event) -> None:
+async def consume(vendor: str, box: Mailbox, handle: Handle, keep: Keep, stop: asyncio.Event) -> None:
     """Read the queue with all its consumers until `stop` is set; letters in hand are finished first."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -69,15 +72,15 @@ async def consume(vendor: str, box: Mailbox, handle: Handle, stop: asyncio.Event
                 ),
             )
         )
-        await asyncio.gather(*(_consumer(vendor, box, client, handle, stop) for _ in range(box.consumers)))
+        await asyncio.gather(*(_consumer(vendor, box, client, handle, keep, stop) for _ in range(box.consumers)))
 
 
-async def _consumer(vendor: str, box: Mailbox, client: Any, handle: Handle, stop: asyncio.Event) -> None:
+async def _consumer(vendor: str, box: Mailbox, client: Any, handle: Handle, keep: Keep, stop: asyncio.Event) -> None:
     pause = 1.0
     while not stop.is_set():
         try:
             letters = await _received(box, client, stop)
-            outcomes = await asyncio.gather(*(_handled(vendor, box, client, letter, handle) for letter in letters))
+            outcomes = await asyncio.gather(*(_handled(vendor, box, letter, handle, keep) for letter in letters))
             done = [letter for letter, outcome in zip(letters, outcomes, strict=True) if outcome != "left"]
             if done:
                 await _take_away(box, client, done)
@@ -109,38 +112,36 @@ async def _received(box: Mailbox, client: Any, stop: asyncio.Event) -> Sequence[
         stopped.cancel()
 
 
-async def _handled(vendor: str, box: Mailbox, client: Any, letter: dict[str, Any], handle: Handle) -> _Outcome:
+async def _handled(vendor: str, box: Mailbox, letter: dict[str, Any], handle: Handle, keep: Keep) -> _Outcome:
     tries = int(letter.get("Attributes", {}).get("ApproximateReceiveCount") or 1)
+    body = letter["Body"].encode("utf-8", "surrogatepass")
+    outcome: _Outcome = "left"
     try:
-        await handle(letter["Body"].encode())
-    except Unusable as failure:
-        return await _parked(vendor, box, client, letter, str(failure))
+        because = await _tried(vendor, box, body, tries, handle)
+        if because is None:
+            outcome = "handled"
+        elif because:
+            await keep(body, because)
+            log.error("a letter was put aside", vendor=vendor, because=because)
+            outcome = "kept"
     except _OURS as error:
         log.warning("a letter waits", vendor=vendor, tries=tries, error=type(error).__name__)
+    LETTERS.labels(vendor, outcome).inc()
+    return outcome
+
+
+async def _tried(vendor: str, box: Mailbox, body: bytes, tries: int, handle: Handle) -> str | None:
+    """Why it can never be handled; None when it was, empty when it may be another time. Raises one of _OURS."""
+    try:
+        await handle(body)
+    except Unusable as failure:
+        return str(failure) or "unusable"
+    except _OURS:
+        raise
     except Exception as error:
         log.exception("a letter could not be handled", vendor=vendor, tries=tries)
-        if tries >= box.tries:
-            return await _parked(vendor, box, client, letter, f"{type(error).__name__} after {tries} tries")
-    else:
-        LETTERS.labels(vendor, "handled").inc()
-        return "handled"
-    LETTERS.labels(vendor, "left").inc()
-    return "left"
-
-
-async def _parked(vendor: str, box: Mailbox, client: Any, letter: dict[str, Any], because: str) -> _Outcome:
-    if box.failed_url is None:
-        log.error("a letter cannot be handled; the queue's redrive policy has it", vendor=vendor, because=because)
-        LETTERS.labels(vendor, "left").inc()
-        return "left"
-    await client.send_message(
-        QueueUrl=box.failed_url,
-        MessageBody=letter["Body"],
-        MessageAttributes={"because": {"DataType": "String", "StringValue": because[:250] or "unknown"}},
-    )
-    log.error("a letter was put aside", vendor=vendor, because=because)
-    LETTERS.labels(vendor, "parked").inc()
-    return "parked"
+        return f"{type(error).__name__} after {tries} tries" if tries >= box.tries else ""
+    return None
 
 
 async def _take_away(box: Mailbox, client: Any, done: Sequence[dict[str, Any]]) -> None:

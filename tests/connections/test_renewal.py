@@ -245,7 +245,7 @@ async def test_while_an_early_renewal_fails_what_is_held_is_used_and_the_vendor_
 
 
 async def test_a_renewal_that_is_not_early_any_more_fails_as_ever(connect):
-    connection, vendor = await connect(keys("old", minutes=2)), Vendor(seconds=0, fails=Unavailable("down"))
+    connection, vendor = await connect(keys("old", minutes=0.5)), Vendor(seconds=0, fails=Unavailable("down"))
     with pytest.raises(Unavailable):
         await ask_early(connection, vendor)
 

@@ -6,9 +6,9 @@ Orders come by notification and by sweep; what the seller ships is confirmed the
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import BegunThere, ChannelVendor, SignIn
+from shipcrowd.channels.contract import BegunThere, ChannelVendor, OwnKeys, SignIn
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
-from shipcrowd.integrations.amazon import account, easy_ship, lwa, shipping, sign_in, stock, webhooks
+from shipcrowd.integrations.amazon import account, easy_ship, lwa, rotation, shipping, sign_in, stock, webhooks
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials
 from shipcrowd.integrations.amazon.channel import AmazonChannel, open_channel
 from shipcrowd.integrations.amazon.easy_ship import EasyShip
@@ -57,6 +57,7 @@ vendor = ChannelVendor(
     lapses_at=account.lapses_at,
     mailbox=account.mailbox,
     couriers={"amazon": EasyShip, shipping.SLUG: AmazonShipping},
+    own_keys=OwnKeys(rotation.client_id, rotation.news, rotation.rotate),
 )
 
 

@@ -16,12 +16,13 @@ from pydantic import BaseModel, SecretStr
 
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials, amazon_app, amazon_credentials
 from shipcrowd.integrations.amazon.raw import obj, text
-from shipcrowd.kernel import clock
+from shipcrowd.kernel import app_secrets, clock
 from shipcrowd.kernel.outbound import Disconnected, Http, Json, Malformed, OutsideFailure, Refused, Reply
 
 log = structlog.get_logger(__name__)
 
 TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
+SLUG = "amazon"
 NOTIFICATIONS = "sellingpartnerapi::notifications"
 
 _FORM = "application/x-www-form-urlencoded;charset=UTF-8"
@@ -136,30 +137,38 @@ def forget_own_tokens() -> None:
 async def _ask(http: Http, speaker: Keys, form: Mapping[str, str], *, what: str, repeatable: bool) -> dict[str, Json]:
     if not speaker.client_id:
         raise Refused("no_app_keys", "ShipCrowd's own keys for Amazon are not set; the operator has to set them.")
-    reply = await http.request(
-        "POST",
-        TOKEN_URL,
-        what=what,
-        repeatable=repeatable,
-        headers={"accept": "application/json", "content-type": _FORM},
-        form={
-            **form,
-            "client_id": speaker.client_id,
-            "client_secret": speaker.client_secret.get_secret_value(),
-        },
-    )
-    if reply.ok:
-        return obj(reply.json())
-    failure = _failure(reply, speaker)
-    log.info("amazon_token_refused", what=what, status=reply.status, request=reply.headers.get("x-amzn-requestid", ""))
-    raise failure
+    secrets = [speaker.client_secret]
+    if not speaker.private:
+        secrets = await app_secrets.usable(SLUG, speaker.client_id, speaker.client_secret)
+    for tried, secret in enumerate(secrets, start=1):
+        reply = await http.request(
+            "POST",
+            TOKEN_URL,
+            what=what,
+            repeatable=repeatable,
+            headers={"accept": "application/json", "content-type": _FORM},
+            form={**form, "client_id": speaker.client_id, "client_secret": secret.get_secret_value()},
+        )
+        if reply.ok:
+            return obj(reply.json())
+        log.info(
+            "amazon_token_refused", what=what, status=reply.status, request=reply.headers.get("x-amzn-requestid", "")
+        )
+        # Where it was not this secret, one before it may still work.
+        if tried == len(secrets) or _error(reply) != "invalid_client":
+            raise _failure(reply, speaker)
+    raise AssertionError("an application has at least the secret of the settings")
+
+
+def _error(reply: Reply) -> str:
+    try:
+        return text(obj(reply.json()).get("error"))
+    except Malformed:
+        return ""
 
 
 def _failure(reply: Reply, speaker: Keys) -> OutsideFailure:
-    try:
-        error = text(obj(reply.json()).get("error"))
-    except Malformed:
-        error = ""
+    error = _error(reply)
     if error == "invalid_grant":
         return Disconnected("Amazon no longer accepts this seller's authorization; sign in to Amazon again.")
     if error in ("invalid_client", "unauthorized_client"):

@@ -56,6 +56,8 @@ def incoming_order(raw: Json) -> IncomingOrder:
             tags=tuple(words.PROGRAMS.get(program, program) for program in programs),
             hold_reasons=tuple(dict.fromkeys([*_asked_to_cancel(items, state), *_unclear(fulfilment), *paid.unclear])),
             pii_withheld=withheld,
+            # Amazon shows numbers until the last day of delivery, and for orders of its own warehouse not at all.
+            phone_withheld=not withheld and ship_to is not None and not ship_to.phone,
             attributes=_attributes(raw, fulfilment, programs),
         )
 

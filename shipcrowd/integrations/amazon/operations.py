@@ -11,7 +11,8 @@ class Operation:
     """One operation, under Amazon's own name. `rate` is requests a second, `burst` what the bucket holds.
 
     `once`: its effect shows only by its answer, so it is not simply repeated when no answer came. `grantless`: it
-    takes the application's token (of scope `notifications`) instead of a seller's. `headers` go with each call.
+    takes the application's token (of scope `notifications`, but for ROTATE_SECRET) instead of a seller's. `headers` go
+    with each call.
     """
 
     name: str
@@ -91,6 +92,16 @@ CANCEL_SHIPMENT = Operation(
 )  # fmt: skip
 NDR_FEEDBACK = Operation("submitNdrFeedback", "POST", f"{_SHIPPING}/ndrFeedback", 80, 100, headers=_IN_INDIA)
 
+ROTATE_SECRET = Operation(
+    "rotateApplicationClientSecret",
+    "POST",
+    "/applications/2023-11-30/clientSecret",
+    0.0167,
+    1,
+    once=True,
+    grantless=True,
+)
+
 OPERATIONS: Sequence[Operation] = (
     SEARCH_ORDERS, GET_ORDER, CANCEL_ORDER, CONFIRM_SHIPMENT,
     PARTICIPATIONS, RESTRICTED_TOKEN,
@@ -100,6 +111,7 @@ OPERATIONS: Sequence[Operation] = (
     CREATE_DESTINATION, GET_DESTINATIONS, GET_SUBSCRIPTION, CREATE_SUBSCRIPTION, DELETE_SUBSCRIPTION,
     LIST_SLOTS, CREATE_PACKAGE, GET_PACKAGE, UPDATE_PACKAGES,
     SHIPPING_RATES, PURCHASE, ONE_CLICK, TRACKING, SHIPMENT_DOCUMENTS, CANCEL_SHIPMENT, NDR_FEEDBACK,
+    ROTATE_SECRET,
 )  # fmt: skip
 
 PACES: Mapping[str, tuple[float, float]] = {each.name: (each.burst, each.rate) for each in OPERATIONS}

@@ -18,6 +18,7 @@ depends_on = None
 
 OWNED = (
     "announcements",
+    "app_secrets",
     "audit",
     "bulk_items",
     "bulk_runs",
@@ -80,6 +81,18 @@ def upgrade() -> None:
     info={'unowned': 'a key leads to the company it belongs to'}
     )
     op.create_index(op.f('ix_api_keys_company_id_created_at_id'), 'api_keys', ['company_id', 'created_at', 'id'], unique=False)
+    op.create_table('app_secrets',
+    sa.Column('vendor', sa.Text(), nullable=False),
+    sa.Column('client_id', sa.Text(), nullable=False),
+    sa.Column('fingerprint', sa.LargeBinary(), nullable=False),
+    sa.Column('secret', sa.LargeBinary(), nullable=True),
+    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('company_id', sa.UUID(), nullable=False),
+    sa.Column('id', sa.UUID(), nullable=False),
+    sa.PrimaryKeyConstraint('company_id', 'id', name=op.f('pk_app_secrets')),
+    sa.UniqueConstraint('company_id', 'vendor', 'client_id', 'fingerprint', name=op.f('uq_app_secrets_company_id_vendor_client_id_fingerprint'))
+    )
     op.create_table('audit',
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('actor', sa.Text(), nullable=False),

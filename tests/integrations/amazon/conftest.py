@@ -1,6 +1,6 @@
 """Fixtures of Amazon's tests; the far side itself is in `far_side`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from shipcrowd.integrations.amazon import client as calling
 from shipcrowd.integrations.amazon import lwa
 from shipcrowd.kernel.outbound import read_json
 from tests.integrations.amazon.far_side import NOW, Amazon
+from tests.integrations.amazon.stand_in import Amazons, standing
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ def payload() -> Callable[[str], Any]:
         return read_json((Path(__file__).parent / "payloads" / f"{name}.json").read_bytes())
 
     return read
+
+
+@pytest.fixture
+async def amazons() -> AsyncIterator[Amazons]:
+    """The product before Amazon's stand-in."""
+    async with standing() as made:
+        yield made

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
 from shipcrowd.integrations import amazon as amazons
-from shipcrowd.kernel import db, inbox, mailbox
+from shipcrowd.kernel import db, inbox, mailbox, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.mailbox import Mailbox, Unusable
 from shipcrowd.kernel.tenancy import acting_for
@@ -50,11 +50,11 @@ class Queue:
         shown = answer["Attributes"]
         return int(shown["ApproximateNumberOfMessages"]) + int(shown["ApproximateNumberOfMessagesNotVisible"])
 
-    async def parked(self) -> list[dict[str, Any]]:
-        answer = await self.client.receive_message(
-            QueueUrl=self.box.failed_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        )
-        return answer.get("Messages") or []
+    kept: list[tuple[bytes, str]] = field(default_factory=list)
+    """What its reader kept for a person, and why."""
+
+    async def keep(self, body: bytes, because: str) -> None:
+        self.kept.append((body, because))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def queue(endpoint, monkeypatch):
     async with AioSession().create_client("sqs", region_name=REGION, endpoint_url=endpoint) as client:
         name = f"q-{new_id().hex[-12:]}"
         made = await client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})
-        failed = await client.create_queue(QueueName=f"{name}-failed")
+        failed = await client.create_queue(QueueName=f"{name}-failed", Attributes={"VisibilityTimeout": "1"})
         box = Mailbox(made["QueueUrl"], REGION, endpoint, failed["QueueUrl"], consumers=2, tries=2, wait_seconds=1)
         yield Queue(client, box)
 
@@ -72,7 +72,7 @@ async def queue(endpoint, monkeypatch):
 @asynccontextmanager
 async def reading(queue: Queue, handle: Callable[[bytes], Awaitable[None]], vendor: str = "test"):
     stop = asyncio.Event()
-    task = asyncio.create_task(mailbox.consume(vendor, queue.box, handle, stop))
+    task = asyncio.create_task(mailbox.consume(vendor, queue.box, handle, queue.keep, stop))
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ async def test_what_was_handled_is_taken_away(queue):
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
     assert sorted(got) == sorted(f"letter {n}".encode() for n in range(25))
-    assert await queue.parked() == []
+    assert queue.kept == []
 
 
 async def test_what_can_never_be_handled_is_put_aside_with_the_reason(queue):
@@ -109,9 +109,7 @@ async def test_what_can_never_be_handled_is_put_aside_with_the_reason(queue):
     await queue.put("nonsense")
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
-    [letter] = await queue.parked()
-    assert letter["Body"] == "nonsense"
-    assert letter["MessageAttributes"]["because"]["StringValue"] == "unreadable"
+    assert queue.kept == [(b"nonsense", "unreadable")]
 
 
 async def test_trouble_of_our_own_leaves_a_letter_however_often_it_comes(queue):
@@ -126,7 +124,7 @@ async def test_trouble_of_our_own_leaves_a_letter_however_often_it_comes(queue):
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
     assert len(tries) == 4
-    assert await queue.parked() == []
+    assert queue.kept == []
 
 
 async def test_a_letter_that_breaks_its_handler_is_put_aside_after_its_tries(queue):
@@ -140,22 +138,27 @@ async def test_a_letter_that_breaks_its_handler_is_put_aside_after_its_tries(que
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
     assert len(tries) == 2
-    [letter] = await queue.parked()
-    assert letter["MessageAttributes"]["because"]["StringValue"] == "ZeroDivisionError after 2 tries"
+    assert queue.kept == [(b"poison", "ZeroDivisionError after 2 tries")]
 
 
-async def test_without_a_queue_for_failed_letters_they_stay_for_the_redrive(queue):
-    seen = asyncio.Event()
+async def test_a_letter_that_cannot_be_kept_just_now_stays_in_the_queue(queue, monkeypatch):
+    tries = []
 
     async def handle(body: bytes) -> None:
-        seen.set()
         raise Unusable("unreadable")
 
+    async def keep(body: bytes, because: str) -> None:
+        tries.append(body)
+        if len(tries) < 3:
+            raise ConnectionRefusedError("the database is away")
+        queue.kept.append((body, because))
+
+    monkeypatch.setattr(queue, "keep", keep, raising=False)
     await queue.put("nonsense")
-    alone = Queue(queue.client, replace(queue.box, failed_url=None))
-    async with reading(alone, handle):
-        await asyncio.wait_for(seen.wait(), 10)
-    assert await queue.left() == 1
+    async with reading(queue, handle):
+        await until(lambda: _is(queue.left, 0))
+    assert len(tries) == 3
+    assert queue.kept == [(b"nonsense", "unreadable")]
 
 
 async def test_one_bad_letter_does_not_keep_the_others(queue):
@@ -170,7 +173,7 @@ async def test_one_bad_letter_does_not_keep_the_others(queue):
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
     assert sorted(got) == [b"a", b"b"]
-    assert len(await queue.parked()) == 1
+    assert queue.kept == [(b"bad", "unreadable")]
 
 
 async def test_stopping_does_not_wait_for_the_long_poll(queue):
@@ -277,22 +280,21 @@ async def test_a_seller_nobody_connected_is_counted_and_done_with(queue, company
         await until(lambda: _is(queue.left, 0))
     assert listening.STRAYS.labels("amazon")._value.get() == before + 1
     assert await deliveries(company) == []
-    assert await queue.parked() == []
+    assert queue.kept == []
 
 
 async def test_what_is_no_notification_and_what_is_of_no_seller_is_put_aside(queue, company, store):
-    secret = {
-        "notificationType": "APPLICATION_OAUTH_CLIENT_NEW_SECRET",
-        "payload": {"applicationOAuthClientNewSecret": {"clientId": "c", "newClientSecret": "s"}},
-        "notificationMetadata": {"notificationId": "n-1"},
+    stray = {
+        "notificationType": "ACCOUNT_STATUS_CHANGED",
+        "payload": {},
+        "notificationMetadata": {"notificationId": "n"},
     }
-    await queue.put("<html>", json.dumps(secret))
+    await queue.put("<html>", json.dumps(stray))
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
-    why = {letter["MessageAttributes"]["because"]["StringValue"] for letter in await queue.parked()}
-    assert why == {
+    assert {why for _, why in queue.kept} == {
         "unreadable: Malformed",
-        "APPLICATION_OAUTH_CLIENT_NEW_SECRET concerns the application, not a store",
+        "ACCOUNT_STATUS_CHANGED concerns the application, not a store",
     }
     assert await deliveries(company) == []
 
@@ -319,6 +321,29 @@ async def test_listening_reads_the_queues_that_are_set_up(queue, company, store,
         await asyncio.wait_for(task, 5)
         vendors._Vendors.known = before
     assert len(await deliveries(company)) == 1
+
+
+async def test_the_queue_behind_is_read_as_well_and_what_nobody_can_handle_is_among_the_letters(
+    queue, company, store, told
+):
+    """A good letter is there after a bad hour of ours."""
+    before = vendors._Vendors.known
+    vendors.use([replace(amazons.vendor, mailbox=lambda app: queue.box)])
+    nonsense = f"<html>{new_id()}</html>"
+    for body in (told(), nonsense):
+        await queue.client.send_message(QueueUrl=queue.box.failed_url, MessageBody=body)
+    stop = asyncio.Event()
+    task = asyncio.create_task(listening.listen(stop))
+    try:
+        await until(lambda: _is(lambda: queue.left(queue.box.failed_url), 0))
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 5)
+        vendors._Vendors.known = before
+    assert len(await deliveries(company)) == 1
+    kept = [one for one in await deliveries(tenancy.PLATFORM_COMPANY) if one.body is not None]
+    aside = [one for one in kept if inbox.opened(one)[1] == nonsense.encode()]
+    assert [(one.vendor, one.store, one.topic) for one in aside] == [("amazon", "queue", "unreadable")]
 
 
 async def test_with_no_queue_to_read_a_worker_goes_on():

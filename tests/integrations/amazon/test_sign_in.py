@@ -68,9 +68,11 @@ GOOD = [
 ]
 
 
+CODE = {"spapi_oauth_code": "code-1"}
+
+
 def test_the_callback_names_the_seller(amazon):
     assert sign_in.check(amazon.app, GOOD, NOW) == SELLER
-    assert vendor.sign_in.code == "spapi_oauth_code"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_any_other_callback_is_refused(amazon, query):
 
 async def test_the_code_is_exchanged_for_tokens(amazon, at_now):
     amazon.lwa = [TOKENS]
-    held = await sign_in.finish(amazon.app, amazon.http(), "AE", "code-1", BACK, NOW)
+    held = await sign_in.finish(amazon.app, amazon.http(), "AE", CODE, BACK, NOW)
     assert amazon.forms == [
         {
             "grant_type": "authorization_code",
@@ -112,14 +114,14 @@ async def test_the_code_is_exchanged_for_tokens(amazon, at_now):
 async def test_a_code_that_was_used_means_start_again(amazon):
     amazon.lwa = [error("invalid_grant")]
     with pytest.raises(Disconnected) as raised:
-        await sign_in.finish(amazon.app, amazon.http(), "IN", "code-1", BACK, NOW)
+        await sign_in.finish(amazon.app, amazon.http(), "IN", CODE, BACK, NOW)
     assert "Atzr" not in str(raised.value)
 
 
 async def test_tokens_without_one_to_renew_them_are_malformed(amazon):
     amazon.lwa = [{"access_token": "Atza|new", "expires_in": 3600}]
     with pytest.raises(Malformed):
-        await sign_in.finish(amazon.app, amazon.http(), "IN", "code-1", BACK, NOW)
+        await sign_in.finish(amazon.app, amazon.http(), "IN", CODE, BACK, NOW)
 
 
 # --- begun in Amazon's app store ------------------------------------------------------------------------------------
