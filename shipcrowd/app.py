@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
 from shipcrowd.channels import parcels_api as channel_parcels_api
+from shipcrowd.channels import returns_api as channel_returns_api
 from shipcrowd.channels import stock_api as channel_stock_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
@@ -65,6 +66,7 @@ def routers() -> Sequence[APIRouter]:
         channels_api.router,
         channel_stock_api.router,
         channel_parcels_api.router,
+        channel_returns_api.router,
         system.router,
     )
 

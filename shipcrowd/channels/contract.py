@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.couriers.contract import Courier
 from shipcrowd.kernel.mailbox import Mailbox
 from shipcrowd.kernel.money import Money
@@ -341,7 +342,14 @@ class NothingToDo:
 
 
 ChannelEvent = (
-    OrderChanged | OrderTouched | StoreLeft | PrivacyAsk | FeedFinished | MarketplaceStockChanged | NothingToDo
+    OrderChanged
+    | OrderTouched
+    | ReturnTouched
+    | StoreLeft
+    | PrivacyAsk
+    | FeedFinished
+    | MarketplaceStockChanged
+    | NothingToDo
 )
 
 PATH_TOPIC = "x-path-topic"

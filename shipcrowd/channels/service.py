@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, cancelling, failures, jobs, stocking, sweeps, vendors
+from shipcrowd.channels import announcements, cancelling, failures, jobs, returning, stocking, sweeps, vendors
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -250,6 +250,7 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
     )
     await stocking.go_on(session, connection)
     await cancelling.go_on(session, connection)
+    await returning.go_on(session, connection)
 
 
 # --- a connected store ----------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from shipcrowd.channels.contract import (
     StoreInfo,
     StoreLeft,
 )
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnResult, ReturnTouched
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Invalid, Unauthenticated
 from shipcrowd.kernel.ids import new_id
@@ -133,6 +134,11 @@ class FarSide:
     ready: list[ReadyParcel] = field(default_factory=list)
     not_ready: dict[str, str] = field(default_factory=dict)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
+    coming_back: dict[str, ChannelReturn] = field(default_factory=dict)
+    asked_back: list[datetime] = field(default_factory=list)
+    """Since when each search for returns asked."""
+    decided: list[ReturnDecision] = field(default_factory=list)
+    after_decision: Callable[[ReturnDecision], ReturnResult] = lambda decision: ReturnResult(decision.external_id, True)
 
     def put(self, *orders: IncomingOrder) -> None:
         for each in orders:
@@ -269,6 +275,21 @@ class BazaarChannel:
         far = await self._call("cancel_order")
         far.cancelled.append((order_ref, reason))
 
+    async def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
+        far = await self._call("returns")
+        far.asked_back.append(since)
+        for each in list(far.coming_back.values()):
+            yield [each]
+
+    async def returns_named(self, external_ids: Sequence[str]) -> Sequence[ChannelReturn]:
+        far = await self._call("returns_named")
+        return [far.coming_back[each] for each in external_ids if each in far.coming_back]
+
+    async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:
+        far = await self._call("decide_returns")
+        far.decided += decisions
+        return [far.after_decision(each) for each in decisions]
+
     async def subscribe(self, webhook_url: str) -> Sequence[str]:
         far = await self._call("subscribe")
         far.hooks = webhook_url
@@ -313,6 +334,8 @@ class BazaarWebhooks:
                 return [OrderChanged(IncomingOrder.model_validate_json(found["order"]))]
             case "orders/updated":
                 return [OrderTouched(found["id"])]
+            case "returns/updated":
+                return [OrderTouched(found["order"]), ReturnTouched(found["id"])]
             case "app/uninstalled":
                 at = headers.get("x-bazaar-at")
                 return [StoreLeft(datetime.fromisoformat(at).astimezone(UTC) if at else None)]

@@ -370,7 +370,7 @@ def test_only_the_vendors_own_headers_are_kept_and_not_too_many():
         }
     )
     assert kept == {"x-bazaar-topic": "orders/create", "content-type": "application/json"}
-    assert len(webhooks._bounded("d" * 500)) < webhooks.ID_CHARACTERS
+    assert len(webhooks.bounded("d" * 500)) < webhooks.ID_CHARACTERS
 
 
 async def test_a_topics_own_address_is_the_same_door_and_only_the_path_says_the_topic(http, company, store, far):

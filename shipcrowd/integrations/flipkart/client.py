@@ -91,11 +91,16 @@ class Outcome:
     code: str = ""
     message: str = ""
 
+    @property
+    def passing(self) -> bool:
+        """Not done for a reason of the moment: something Flipkart depends on failed."""
+        return not self.done and self.code in _RETRY_CODES
+
     def or_raise(self) -> None:
         """Raises Unavailable for what a dependency of theirs failed at, Refused for the rest that was not done."""
         if self.done:
             return
-        if self.code in _RETRY_CODES:
+        if self.passing:
             raise Unavailable(f"Flipkart: {self.message or self.code}")
         raise Refused(self.code.lower() or "refused", self.message or "Flipkart gave no reason.")
 
