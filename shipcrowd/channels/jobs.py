@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, waiting
-from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
+from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
 from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
 from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
@@ -66,6 +66,7 @@ __all__ = [
     "sweep",
     "sweep_all",
     "take_in",
+    "tell_date",
     "tidy",
     "webhook_url",
     "withdraw",

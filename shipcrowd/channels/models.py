@@ -109,7 +109,7 @@ class SyncEntry(Owned, Base):
     """One thing done with a store, for the seller to read.
 
     `what`: orders | order | subscribe | unsubscribe | test | data_request | stock | listings | marketplace_stock |
-    returns | return | dispatch | cancel. Of stock, `updated` were taken, `unchanged` superseded."""
+    returns | return | prices | dispatch | cancel. Of stock, `updated` were taken, `unchanged` superseded."""
 
     __tablename__ = "sync_entries"
     __table_args__ = (
@@ -148,6 +148,8 @@ class Announcement(Owned, Base):
     last_milestone: Mapped[str | None]
     last_milestone_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(default="")
+    failures: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    """How often in a row the store could not be told of this parcel."""
     busy_until: Mapped[datetime | None]
     """The lease of whoever talks to the store about this parcel just now."""
     created_at: Mapped[datetime]

@@ -391,7 +391,8 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
     await usable(session, row.connection_id, platform)
-    await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+    # `progress` announces what the store has not heard of at all.
+    await jobs.progress.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from shipcrowd.channels import announcements, failures, returning, returns, service, sweeps, vendors
 from shipcrowd.channels import queries as channels
-from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.channels.open import abilities, opened
 from shipcrowd.channels.returns_schemas import Action
 from shipcrowd.channels.schemas import FieldOut, StoreSettingsChange
@@ -108,7 +107,7 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         log, _next = await channels.log(session, store_id, limit=SHOWN)
         failed, more = await failures.page(session, connection_ids=[store_id], limit=SHOWN)
         refused, _more = await announcements.page(
-            session, connection_ids=[store_id], state=AnnouncementState.refused, after=None, limit=SHOWN
+            session, connection_ids=[store_id], untold=True, after=None, limit=SHOWN
         )
         told = await inbox.recent(session, store=store.connection.external_id, limit=SHOWN)
         coming_back, more_back = await returns.page(session, store_id, limit=SHOWN)

@@ -30,6 +30,7 @@ from shipcrowd.channels.contract import (
     OrderTouched,
     Page,
     ParcelRefusal,
+    PriceChange,
     PrivacyAsk,
     ReadyParcel,
     SignIn,
@@ -137,6 +138,8 @@ class FarSide:
     coming_back: dict[str, ChannelReturn] = field(default_factory=dict)
     asked_back: list[datetime] = field(default_factory=list)
     """Since when each search for returns asked."""
+    prices: dict[str, PriceChange] = field(default_factory=dict)
+    expected: list[tuple[str, datetime]] = field(default_factory=list)
     decided: list[ReturnDecision] = field(default_factory=list)
     after_decision: Callable[[ReturnDecision], ReturnResult] = lambda decision: ReturnResult(decision.external_id, True)
 
@@ -274,6 +277,18 @@ class BazaarChannel:
     async def cancel_order(self, order_ref: str, reason: str) -> None:
         far = await self._call("cancel_order")
         far.cancelled.append((order_ref, reason))
+
+    async def set_prices(self, changes: Sequence[PriceChange]) -> Sequence[StockRefusal]:
+        far = await self._call("set_prices")
+        far.prices |= {
+            each.external_variant_id: each for each in changes if each.external_variant_id not in far.refuses
+        }
+        asked = [each.external_variant_id for each in changes]
+        return [StockRefusal(each, *far.refuses[each]) for each in asked if each in far.refuses]
+
+    async def rescheduled(self, dispatch_ref: str, expected: datetime) -> None:
+        far = await self._call("rescheduled")
+        far.expected.append((dispatch_ref, expected))
 
     async def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
         far = await self._call("returns")

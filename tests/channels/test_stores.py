@@ -58,6 +58,8 @@ async def test_a_store_is_connected_with_pasted_credentials(http, company, who, 
         "marks_dispatched",
         "cancels_orders",
         "subscribes",
+        "sets_prices",
+        "changes_delivery_date",
         "handles_returns",
     ]
     assert GOOD_TOKEN not in answer.text

@@ -46,6 +46,7 @@ ABILITIES = {
         "TestsConnection",
         "TracksByItsOwnId",
         "HandsOver",
+        "PreparesTogether",
     )
 }
 
@@ -154,7 +155,7 @@ CASES = (
         vendor=flipkart.logistics,
         credentials=flipkart.FlipkartCredentials(kind="signed_in", access_token=SecretStr("a-token-of-theirs")),
         service="standard",
-        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver"}),
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver", "PreparesTogether"}),
         far_side=flipkart_far_side,
         known_awb=None,
         at_store=flipkart.FlipkartCourier,
