@@ -176,9 +176,10 @@ async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, act
 
 
 def _choose(quote: Quote, wish: Wish) -> Option:
-    """The first, for options come cheapest first, of those that fit."""
+    """The cheapest of those that fit. One whose cost nobody can say before it is booked is taken where no other fits:
+    nobody is here to choose it."""
     bookable = [option for option in quoting.options_of(quote) if option.price_paise is not None]
-    for option in bookable:
+    for option in sorted(bookable, key=lambda option: (option.cost_paise is None, option.cost_paise or 0)):
         if wish.courier in (None, option.courier) and wish.service in (None, option.service):
             return option
     offered = ", ".join(sorted({f"{option.courier}/{option.service}" for option in bookable}))
