@@ -9,6 +9,7 @@ from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
 from shipcrowd.channels import letters_api
 from shipcrowd.channels import parcels_api as channel_parcels_api
+from shipcrowd.channels import returns_api as channel_returns_api
 from shipcrowd.channels import stock_api as channel_stock_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
@@ -67,6 +68,7 @@ def routers() -> Sequence[APIRouter]:
         channel_stock_api.router,
         channel_parcels_api.router,
         letters_api.router,
+        channel_returns_api.router,
         system.router,
     )
 

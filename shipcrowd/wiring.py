@@ -49,7 +49,7 @@ COURIERS: Sequence[CourierVendor] = (
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),
     OrderCancelAsked: (shipping_jobs.cancel_with_order,),
-    BuyersRedacted: (forgetting.forget_receivers,),
+    BuyersRedacted: (forgetting.forget_receivers, channel_jobs.forget_return_comments),
     ShipmentBooked: (channel_jobs.announce,),
     ShipmentMoved: (channel_jobs.progress,),
     ShipmentAwbChanged: (channel_jobs.announce_anew,),
@@ -114,6 +114,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("*/5 * * * *", channel_jobs.sweep_all),
     Schedule("*/5 * * * *", channel_jobs.stock_due),
     Schedule("*/15 * * * *", channel_jobs.read_due),
+    Schedule("*/15 * * * *", channel_jobs.returns_due),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),

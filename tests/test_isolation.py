@@ -48,6 +48,7 @@ KINDS = {
     "place_id": "places",
     "push_id": "stock_pushes",
     "quote_id": "quotes",
+    "return_id": "marketplace_returns",
     "run_id": "bulk_runs",
     "shipment_id": "shipments",
     "shipment_ids": "shipments",
@@ -63,7 +64,7 @@ MUST_HAVE = {
     "orders", "pickups", "place_registrations", "places", "quotes", "rate_cards", "scans", "shipment_lines",
     "shipments", "sign_in_states", "store_syncs", "sync_entries", "idempotency_answers", "counters",
     "connection_routes", "shipment_routes", "memberships", "users", "pgqueuer", "cancellations", "listings",
-    "marketplace_stock", "stock_feeds", "stock_items", "stock_pushes",
+    "marketplace_returns", "marketplace_stock", "stock_feeds", "stock_items", "stock_pushes",
 }  # fmt: skip
 """Tables in which B has rows; a new table belongs here and in `two_companies.build`."""
 
@@ -76,6 +77,7 @@ WORDS = {
     "legal_name": "A Company Private Limited",
     "email": "someone.new@third.example", "gstin": "29AABCU9603R1ZJ", "pan": "AABCU9603R", "hsn": "7323",
     "supplier_state": "KA", "buyer_gstin": "29AABCU9603R1ZJ", "vendor": PLATFORM, "topic": "order-placed",
+    "action": "approve",
 }  # fmt: skip
 """Words that fit, for fields no schema can describe."""
 

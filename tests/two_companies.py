@@ -9,11 +9,12 @@ import httpx2
 from fastapi import FastAPI
 
 from shipcrowd import wiring
-from shipcrowd.channels import cancelling, reading, stock, stocking
+from shipcrowd.channels import cancelling, reading, returns, stock, stocking
 from shipcrowd.channels import service as channels
 from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.channels.contract import Listing, MarketplaceLevel, StoreAccount
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnKind, ReturnState
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
@@ -253,6 +254,7 @@ async def _stock(house: House, store_id: UUID, order_id: UUID) -> None:
     far.held = [[MarketplaceLevel(f"{mark}-FBA", 3, location=f"{mark} place", details={"mark": mark})]]
     await reading.read_listings.run(company, store_id)
     await reading.read_marketplace_stock.run(company, store_id)
+    await _return(mark, company, store_id, order_id)
     far.by_file = True
     far.fail("cancel_order", Refused("late", f"{mark} is packed"))
     async with tenancy.acting_for(company) as session:
@@ -263,6 +265,16 @@ async def _stock(house: House, store_id: UUID, order_id: UUID) -> None:
     await stocking.send_stock.run(company, store_id)
     far.report("FEED-1")
     await drain(skip_waits=True)
+
+
+async def _return(mark: str, company: UUID, store_id: UUID, order_id: UUID) -> None:
+    async with tenancy.acting_for(company) as session:
+        order = await orders.got(session, order_id)
+        told = ChannelReturn(
+            f"{mark}-R1", ReturnKind.customer, order.external_id or "", None, ReturnState.open, "created", 1,
+            reason=f"{mark} broke", comment=f"{mark} says so",
+        )  # fmt: skip
+        await returns.take(session, await connections.get(session, store_id), [told])
 
 
 async def _held_job(house: House, store_id: UUID) -> None:

@@ -25,9 +25,15 @@ from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
+from shipcrowd.orders import service as orders
+from shipcrowd.orders.models import Order
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.models import Shipment
 
 LEASE = timedelta(minutes=2)
+
+ALERT_AFTER = 5
+"""So many failures in a row and the seller is told: somebody has to look, or to say it at the store by hand."""
 
 MILESTONES: Mapping[Progress, Milestone] = {
     Progress.picked_up: Milestone.picked_up,
@@ -154,6 +160,19 @@ async def progress_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
     return Told(connection, row.id, row.dispatch_ref, milestone, facts.moved_at)
 
 
+async def date_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
+    """The store to be told of another delivery date; None where it does not know of the parcel, or of its end. Raises
+    Later while another job talks to it about this parcel."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None or row.state != AnnouncementState.sent or row.dispatch_ref is None:
+        return None
+    connection = await connections.get(session, row.connection_id)
+    if connection.status != Status.connected or row.last_milestone in LAST_WORDS:
+        return None
+    await _take(session, row)
+    return Told(connection, row.id, row.dispatch_ref)
+
+
 async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
     """The dispatch to be taken back. None when the store never heard of it: then it never will, for it is marked as
     withdrawn. Raises Later while another job talks to the store about this parcel."""
@@ -184,7 +203,7 @@ async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str |
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
     row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
-    row.last_error, row.busy_until = "", None
+    row.last_error, row.failures, row.busy_until = "", 0, None
 
 
 async def refused(session: AsyncSession, announcement_id: UUID, because: str) -> None:
@@ -198,8 +217,8 @@ async def refused(session: AsyncSession, announcement_id: UUID, because: str) ->
 async def told(session: AsyncSession, announcement_id: UUID, milestone: Milestone, at: datetime, error: str) -> None:
     """The store heard of a milestone, or refused to (`error`): it is not asked again about this one."""
     row = await _locked(session, announcement_id)
-    row.last_milestone, row.last_milestone_at = milestone.value, at
-    row.last_error, row.busy_until = error[:500], None
+    row.last_milestone, row.last_milestone_at, row.busy_until = milestone.value, at, None
+    await _count(session, row, error)
 
 
 async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "") -> None:
@@ -225,15 +244,52 @@ async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
 async def let_go(session: AsyncSession, announcement_id: UUID, error: str) -> None:
     """The call did not come to an end; the next try may take the row at once."""
     row = await _locked(session, announcement_id)
-    row.last_error, row.busy_until = error[:500], None
+    row.busy_until = None
+    if error:
+        await _count(session, row, error)
+
+
+async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: datetime, refused: str | None) -> None:
+    """The store heard that the parcel comes on another day, or refused to hear."""
+    row = await _locked(session, announcement_id)
+    row.busy_until = None
+    await _count(session, row, refused or "")
+    words = f"the store was told that it comes on {clock.ist(expected):%d %b}"
+    if refused is not None:
+        words = f"the store did not take another delivery date: {refused[:300]}"
+    await _on_timeline(session, row, "date_refused" if refused is not None else "date_told", words)
 
 
 async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
-    """A refused announcement is due again. Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
+    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told.
+    Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
     row = await _locked(session, announcement_id)
-    if row.state != AnnouncementState.pending:
+    if row.state == AnnouncementState.sent and row.last_error:
+        row.last_milestone = row.last_milestone_at = None
+    elif row.state != AnnouncementState.pending:
         _move(row, AnnouncementState.pending)
     return row
+
+
+async def _count(session: AsyncSession, row: Announcement, error: str) -> None:
+    """Count a failure, or end the row of them. The seller hears of the fifth, once."""
+    row.last_error = error[:500]
+    row.failures = row.failures + 1 if error else 0
+    if row.failures == ALERT_AFTER:
+        words = f"the store could not be told {ALERT_AFTER} times in a row; look at the store's page: {error[:200]}"
+        await _on_timeline(session, row, "store_not_told", words)
+        await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, words: str) -> None:
+    found = await session.execute(
+        select(Shipment, Order)
+        .join(Order, (Order.company_id == Shipment.company_id) & (Order.id == Shipment.order_id))
+        .where(Shipment.id == row.shipment_id)
+    )
+    for shipment, order in found:
+        details = {"shipment_id": str(row.shipment_id)}
+        orders.tell(session, order, kind, f"{shipment.number}: {words}", actor="system", details=details)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -256,15 +312,20 @@ async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
+UNTOLD = (Announcement.state == AnnouncementState.refused.value) | (Announcement.failures >= ALERT_AFTER)
+"""What somebody has to look at."""
+
+
 async def page(
     session: AsyncSession,
     *,
     connection_ids: Sequence[UUID],
     state: AnnouncementState | None = None,
+    untold: bool = False,
     after: str | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Announcement], str | None]:
-    """Announcements to these stores, newest first."""
+    """Announcements to these stores, newest first; `untold`: those somebody has to look at."""
     query = (
         select(Announcement)
         .where(Announcement.connection_id.in_(connection_ids))
@@ -273,6 +334,8 @@ async def page(
     )
     if state is not None:
         query = query.where(Announcement.state == state.value)
+    if untold:
+        query = query.where(UNTOLD)
     if after:
         query = query.where(pages.older_than(Announcement.created_at, Announcement.id, after))
     rows = (await session.execute(query)).scalars().all()

@@ -5,10 +5,11 @@ Each call is safe to repeat, so one that may or may not have arrived is simply m
 
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from uuid import UUID
 
 from shipcrowd.channels import announcements
-from shipcrowd.channels.contract import AnnouncesDispatch
+from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate
 from shipcrowd.channels.open import lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
@@ -17,6 +18,8 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for
 
 PATIENTLY = on(Exception, times=8, first=2.0)
+STEADILY = on(Exception, times=8, first=10.0)
+"""How a parcel's steps are told: an outage of some minutes is none of the seller's business."""
 
 
 @job(retry=PATIENTLY, name="channels.announce")
@@ -52,7 +55,7 @@ async def _not_announced(company_id: UUID, shipment_id: UUID) -> None:
             await connections.failed(session, connection_id, "The store did not take the news of a parcel.")
 
 
-@job(retry=PATIENTLY, name="channels.progress")
+@job(retry=STEADILY, name="channels.progress")
 async def progress(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentMoved and ShipmentDelivered: tell the store where the parcel is by now."""
     async with acting_for(company_id) as session:
@@ -72,6 +75,33 @@ async def progress(company_id: UUID, shipment_id: UUID) -> None:
         return
     async with acting_for(company_id) as session:
         await announcements.told(session, told.announcement_id, told.milestone, told.at, went.refused or "")
+
+
+@progress.exhausted
+async def _not_moved(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        connection_id = await announcements.store_of(session, shipment_id)
+        if connection_id is not None:
+            words = "The store could not be told how a parcel fares; it is told with the parcel's next step."
+            await connections.failed(session, connection_id, words)
+
+
+@job(retry=STEADILY, name="channels.tell_date")
+async def tell_date(company_id: UUID, shipment_id: UUID, expected: datetime) -> None:
+    """Tell the store that a parcel it knows is expected on another day."""
+    async with acting_for(company_id) as session:
+        told = await announcements.date_due(session, shipment_id)
+    if told is None:
+        return
+    channel = opened(told.connection)
+    async with _talking(told.connection, told.announcement_id) as went:
+        if not isinstance(channel, ChangesDeliveryDate):
+            raise Refused("cannot_reschedule", "This channel is not told of delivery dates.")
+        await channel.rescheduled(told.dispatch_ref, expected)
+    if went.lost:
+        return
+    async with acting_for(company_id) as session:
+        await announcements.rescheduled(session, told.announcement_id, expected, went.refused)
 
 
 @job(retry=PATIENTLY, name="channels.withdraw")

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel, SecretStr
 
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.couriers.contract import Courier
 from shipcrowd.kernel.mailbox import Mailbox
 from shipcrowd.kernel.money import Money
@@ -359,6 +360,7 @@ class NothingToDo:
 ChannelEvent = (
     OrderChanged
     | OrderTouched
+    | ReturnTouched
     | StoreLeft
     | PrivacyAsk
     | FeedFinished

@@ -65,7 +65,7 @@ def verdict(facts: Facts) -> tuple[Level, str]:
     if facts.open_failures:
         return Level.attention, f"{_count(facts.open_failures, 'order')} could not be taken in; see the failed items."
     if facts.refused_announcements:
-        return Level.attention, f"The store refused the news of {_count(facts.refused_announcements, 'parcel')}."
+        return Level.attention, f"The store did not take the news of {_count(facts.refused_announcements, 'parcel')}."
     if facts.lapses_in is not None and facts.lapses_in < LAPSE_TOLD:
         within = "today" if facts.lapses_in < timedelta(days=1) else f"within {in_words(facts.lapses_in)}"
         return Level.attention, f"The store's consent ends: sign in there again {within}."

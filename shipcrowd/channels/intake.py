@@ -20,6 +20,8 @@ from shipcrowd.channels.contract import (
 )
 from shipcrowd.channels.importing import Source, Taken
 from shipcrowd.channels.reading import listings_ready, marketplace_moved
+from shipcrowd.channels.returning import returns_touched
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
@@ -67,7 +69,11 @@ async def _act(
     changed = [event.order for event in news if isinstance(event, OrderChanged)]
     touched = tuple(dict.fromkeys(event.external_id for event in news if isinstance(event, OrderTouched)))
     done, notes, ask = False, list[str](), False
+    returned = list(dict.fromkeys(event.external_id for event in news if isinstance(event, ReturnTouched)))
     taken = Taken()
+    if returned and reading:
+        await returns_touched(session, connection, returned)
+        done = True
     if changed or touched:
         if reading:
             source = Source(connection.company_id, connection.id, connection.vendor)
@@ -81,7 +87,7 @@ async def _act(
             notes.append(f"the store is {connection.status}")
     for event in news:
         match event:
-            case OrderChanged() | OrderTouched():
+            case OrderChanged() | OrderTouched() | ReturnTouched():
                 pass
             case StoreLeft():
                 left, words, unsure = await _left(session, connection, event)

@@ -14,8 +14,8 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, intake, sweeps, waiting
-from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
+from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, waiting
+from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
 from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
 from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
@@ -24,6 +24,7 @@ from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
 from shipcrowd.channels.reading import read_due, read_listings, read_marketplace_stock
+from shipcrowd.channels.returning import decide_return, forget_return_comments, read_return, read_returns, returns_due
 from shipcrowd.channels.stocking import follow_feed, send_stock, stock_due
 from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
@@ -42,7 +43,9 @@ __all__ = [
     "ask_whether_left",
     "cancel_order",
     "carry_out",
+    "decide_return",
     "follow_feed",
+    "forget_return_comments",
     "mark_dispatched",
     "parcels_ready",
     "progress",
@@ -50,9 +53,12 @@ __all__ = [
     "read_listings",
     "read_marketplace_stock",
     "read_order",
+    "read_return",
+    "read_returns",
     "replay_delivery",
     "replay_item",
     "resubscribe_all",
+    "returns_due",
     "send_stock",
     "stock_due",
     "store_key",
@@ -60,6 +66,7 @@ __all__ = [
     "sweep",
     "sweep_all",
     "take_in",
+    "tell_date",
     "tidy",
     "webhook_url",
     "withdraw",
@@ -368,6 +375,9 @@ async def replay_item(company_id: UUID, item_id: UUID) -> None:
         item = await failures.get(session, item_id)
         if item.delivery_id is not None:
             await replay_delivery.enqueue(session, company_id=company_id, delivery_id=item.delivery_id)
+        elif item.external_id.startswith(returns.item_of("")):
+            connection = await connections.get(session, item.connection_id)
+            await returning.read_now(session, connection, back_to=item.failed_at - returning.UNREAD_BACK)
         else:
             await _read_orders(session, company_id, item.connection_id, [item.external_id])
 
@@ -389,6 +399,7 @@ async def tidy() -> None:
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
         before = clock.now() - timedelta(days=LOG_DAYS)
         await failures.forget(session, before=before)
+        await returning.forget_orphans(session)
         for table, ended in (
             ("sync_entries", "started_at"),
             ("stock_pushes", "finished_at"),

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shipcrowd.channels.returns_contract import ReturnKind, ReturnState
 from shipcrowd.kernel.db import Base, Owned, owned_key
 from shipcrowd.kernel.money import Money
 
@@ -75,6 +76,9 @@ class StoreSync(Owned, Base):
     next_marketplace_at: Mapped[datetime | None]
     marketplace_error: Mapped[str] = mapped_column(default="")
     """Why the marketplace's stock could not be read the last time."""
+    returns_through: Mapped[datetime | None]
+    """Every return changed at the store before then has been seen."""
+    next_returns_at: Mapped[datetime | None]
 
 
 class FailedItem(Owned, Base):
@@ -105,7 +109,7 @@ class SyncEntry(Owned, Base):
     """One thing done with a store, for the seller to read.
 
     `what`: orders | order | subscribe | unsubscribe | test | data_request | stock | listings | marketplace_stock |
-    dispatch | cancel. Of stock, `updated` were taken, `unchanged` superseded."""
+    returns | return | prices | dispatch | cancel. Of stock, `updated` were taken, `unchanged` superseded."""
 
     __tablename__ = "sync_entries"
     __table_args__ = (
@@ -144,6 +148,8 @@ class Announcement(Owned, Base):
     last_milestone: Mapped[str | None]
     last_milestone_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(default="")
+    failures: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    """How often in a row the store could not be told of this parcel."""
     busy_until: Mapped[datetime | None]
     """The lease of whoever talks to the store about this parcel just now."""
     created_at: Mapped[datetime]
@@ -366,3 +372,85 @@ class Cancellation(Owned, Base):
     asked_by: Mapped[str]
     asked_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+# --- what comes back ------------------------------------------------------------------------------------------------
+
+RETURN_STEPS: Mapping[ReturnState, int] = {
+    ReturnState.open: 0,
+    ReturnState.approved: 1,
+    ReturnState.picked_up: 2,
+    ReturnState.rejected: 3,
+    ReturnState.cancelled: 3,
+    ReturnState.completed: 3,
+}
+"""How far a return is. It never goes back; of two ends the channel's later word holds."""
+
+
+class DecisionState(StrEnum):
+    asked = "asked"
+    done = "done"
+    refused = "refused"
+
+
+class MarketplaceReturn(Owned, Base):
+    """Units of one order line that come back to the seller, as the store tells it, and what the seller said last.
+
+    `order_id` and `shipment_id` are filled in once the order is here. `state` is None while the store's own word,
+    `status`, is unknown to us. `comment` is the buyer's: it goes with the buyer.
+    """
+
+    __tablename__ = "marketplace_returns"
+    __table_args__ = (
+        owned_key("connections", "connection_id", ondelete="CASCADE"),
+        owned_key("orders", "order_id", ondelete="CASCADE"),
+        owned_key("shipments", "shipment_id", ondelete="CASCADE"),
+        UniqueConstraint("company_id", "connection_id", "external_id"),
+        CheckConstraint(f"kind IN ({', '.join(repr(kind.value) for kind in ReturnKind)})", name="kind"),
+        CheckConstraint(one_of(ReturnState), name="state"),
+        CheckConstraint(f"decision_{one_of(DecisionState)}", name="decision_state"),
+        CheckConstraint("units >= 0", name="units"),
+        Index("ix_marketplace_returns_store", "company_id", "connection_id", "created_at", "id"),
+        Index("ix_marketplace_returns_order", "company_id", "order_id"),
+        Index(
+            "ix_marketplace_returns_unlinked",
+            "company_id",
+            "connection_id",
+            "order_external_id",
+            postgresql_where=text("order_id IS NULL"),
+        ),
+    )
+
+    connection_id: Mapped[UUID]
+    external_id: Mapped[str]
+    kind: Mapped[str]
+    order_external_id: Mapped[str]
+    line_external_id: Mapped[str | None]
+    order_id: Mapped[UUID | None]
+    shipment_id: Mapped[UUID | None]
+    state: Mapped[str | None]
+    status: Mapped[str]
+    units: Mapped[int]
+    reason: Mapped[str]
+    comment: Mapped[str]
+    awb: Mapped[str | None]
+    carrier: Mapped[str | None]
+    location: Mapped[str]
+    service_id: Mapped[str]
+    asked_at: Mapped[datetime | None]
+    source_updated_at: Mapped[datetime | None]
+    expected_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    decision: Mapped[str | None]
+    decision_state: Mapped[str | None]
+    decision_at: Mapped[datetime | None]
+    """The day it is about: of the visit, of the new attempt."""
+    decision_comment: Mapped[str] = mapped_column(default="")
+    decision_because: Mapped[str] = mapped_column(default="")
+    """Why the store refused."""
+    decided_by: Mapped[str] = mapped_column(default="")
+    decision_asked_at: Mapped[datetime | None]
+    decision_sent_at: Mapped[datetime | None]
+    """The store was asked, and may have heard; looked up before it is asked again."""
+    decision_ended_at: Mapped[datetime | None]

@@ -21,8 +21,8 @@ from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping import quoting
 from shipcrowd.shipping import service as shipping
-from shipcrowd.shipping.booking import NoSuchOption
-from shipcrowd.shipping.models import CAME_TO_NOTHING, Quote, Shipment
+from shipcrowd.shipping.booking import NoSuchOption, ShipmentNotFound
+from shipcrowd.shipping.models import CAME_TO_NOTHING, ENDED, Quote, Shipment
 from shipcrowd.shipping.quoting import Option, Package
 
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -31,6 +31,10 @@ WHAT_THE_ORDER_SAYS = Package()
 
 class ShippedByMarketplace(Conflict):
     """The marketplace ships this order itself."""
+
+
+class NotOnItsWay(Conflict):
+    """This parcel is not on its way."""
 
 
 class AmbiguousOrder(Conflict):
@@ -132,6 +136,22 @@ async def _record(session: AsyncSession, order: Order, parcel: Outside, actor: s
     return shipment
 
 
+async def expect_on(session: AsyncSession, connection: Connection, shipment_id: UUID, expected: datetime) -> None:
+    """Have the store told that a parcel comes on another day. Raises ShipmentNotFound, OrderNotFound (of another
+    store), NotOnItsWay, Invalid for a day that is over."""
+    shipment = await session.get(Shipment, (connection.company_id, shipment_id))
+    if shipment is None:
+        raise ShipmentNotFound
+    of_store(await orders.got(session, shipment.order_id), connection)
+    if clock.ist(expected).date() < clock.today():
+        raise Invalid("this day is over", field="expected")
+    if shipment.state in ENDED or shipment.awb is None:
+        raise NotOnItsWay(f"{shipment.number} is {shipment.state}")
+    await announcing.tell_date.with_(key=f"{shipment.company_id}:{shipment_id}").enqueue(
+        session, company_id=shipment.company_id, shipment_id=shipment_id, expected=expected
+    )
+
+
 async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, actor: str) -> Shipment:
     """A shipment of the order, booked now where there is none: at the courier and service wished for, else the
     cheapest; where the marketplace's own courier carries the order, with that one.
@@ -156,9 +176,10 @@ async def label_for(company_id: UUID, connection: Connection, wish: Wish, *, act
 
 
 def _choose(quote: Quote, wish: Wish) -> Option:
-    """The first, for options come cheapest first, of those that fit."""
+    """The cheapest of those that fit. One whose cost nobody can say before it is booked is taken where no other fits:
+    nobody is here to choose it."""
     bookable = [option for option in quoting.options_of(quote) if option.price_paise is not None]
-    for option in bookable:
+    for option in sorted(bookable, key=lambda option: (option.cost_paise is None, option.cost_paise or 0)):
         if wish.courier in (None, option.courier) and wish.service in (None, option.service):
             return option
     offered = ", ".join(sorted({f"{option.courier}/{option.service}" for option in bookable}))

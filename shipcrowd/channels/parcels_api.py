@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from shipcrowd.channels import cancelling, dispatching, parcels, queries, service
 from shipcrowd.channels.api import Reads, store_path
-from shipcrowd.channels.contract import AnnouncesDispatch, CancelsOrders, MarksDispatched
+from shipcrowd.channels.contract import AnnouncesDispatch, CancelsOrders, ChangesDeliveryDate, MarksDispatched
 from shipcrowd.channels.open import require
 from shipcrowd.channels.parcels import Outside, Wish
 from shipcrowd.channels.schemas import (
@@ -17,6 +17,7 @@ from shipcrowd.channels.schemas import (
     GenerateLabel,
     MarkDispatched,
     Measured,
+    NewDeliveryDate,
     StoreParcelOut,
     UpdateTracking,
 )
@@ -70,6 +71,18 @@ async def mark_dispatched(platform: str, store_id: UUID, body: MarkDispatched, w
         require(connection, MarksDispatched, "mark parcels as ready to dispatch")
         await dispatching.ask(session, connection, body.shipment_ids)
     return Accepted(follow=store_path(platform, store_id, "sync/logs"))
+
+
+@router.post("/{platform}/stores/{store_id}/parcels/{shipment_id}/delivery-date", status_code=202)
+async def change_delivery_date(
+    platform: str, store_id: UUID, shipment_id: UUID, body: NewDeliveryDate, who: Ships
+) -> Accepted:
+    """Tell the store that a parcel it knows is expected on another day. What it says stands on the order's timeline."""
+    async with acting_for(who.company_id) as session:
+        connection = await service.usable(session, store_id, platform)
+        require(connection, ChangesDeliveryDate, "change delivery dates")
+        await parcels.expect_on(session, connection, shipment_id, body.expected)
+    return Accepted(follow=f"/api/v1/shipments/{shipment_id}")
 
 
 @router.post("/{platform}/stores/{store_id}/orders/{order_id}/cancel", status_code=202)

@@ -8,11 +8,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import health, sweeps, vendors
+from shipcrowd.channels import announcements, health, sweeps, vendors
 from shipcrowd.channels.health import Facts, Level
 from shipcrowd.channels.models import (
     Announcement,
-    AnnouncementState,
     FailedItem,
     PushState,
     StockPush,
@@ -93,7 +92,7 @@ async def _with_facts(session: AsyncSession, found: Sequence[Connection]) -> lis
     )
     refused = await session.execute(
         select(Announcement.connection_id, func.count().label("found"))
-        .where(Announcement.connection_id.in_(ids), Announcement.state == AnnouncementState.refused.value)
+        .where(Announcement.connection_id.in_(ids), announcements.UNTOLD)
         .group_by(Announcement.connection_id)
     )
     open_failures: Mapping[UUID, int] = {row.connection_id: row.found for row in failures}

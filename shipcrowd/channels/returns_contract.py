@@ -25,10 +25,11 @@ class ReturnState(StrEnum):
 @dataclass(frozen=True)
 class ChannelReturn:
     """Units of one order line that come back. `state` is None where the channel's `status` is unknown to us: then it
-    is kept and moves nothing. `problem` is set, and the rest as far as it was readable, where it could not be read."""
+    is kept and moves nothing. `kind` is None where this reading does not say. `problem` is set, and the rest as far as
+    it was readable, where it could not be read."""
 
     external_id: str
-    kind: ReturnKind
+    kind: ReturnKind | None
     order_external_id: str
     line_external_id: str | None
     state: ReturnState | None
@@ -60,16 +61,30 @@ class ReturnDecision:
 
 @dataclass(frozen=True)
 class ReturnResult:
+    """What the channel said to a decision. `again`: not done, and worth asking once more."""
+
     external_id: str
     done: bool
     code: str = ""
     message: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class ReturnTouched:
+    """A webhook's news that something about this return changed: read it afresh."""
+
+    external_id: str
 
 
 @runtime_checkable
 class HandlesReturns(Protocol):
     def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
         """Returns changed at or after `since`, by page."""
+        ...
+
+    async def returns_named(self, external_ids: Sequence[str]) -> Sequence[ChannelReturn]:
+        """These returns, read afresh. One the channel does not know is not in the answer."""
         ...
 
     async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:

@@ -164,6 +164,7 @@ class AnnouncementOut(BaseModel):
     state: str
     last_milestone: str | None
     last_error: str
+    failures: int
     created_at: datetime
     sent_at: datetime | None
 
@@ -264,6 +265,36 @@ class StockPushDetailOut(StockPushOut):
     next: str | None
 
 
+class PriceIn(Input):
+    """What a buyer pays for one thing, named as in a stock level. `mrp_paise`: the printed price; left as it is where
+    it is left out."""
+
+    external_variant_id: str | None = Field(default=None, min_length=1, max_length=200)
+    sku: str | None = Field(default=None, min_length=1, max_length=200)
+    selling_paise: int = Field(gt=0, le=100_000_000_00)
+    mrp_paise: int | None = Field(default=None, gt=0, le=100_000_000_00)
+
+
+class SetPrices(Input):
+    prices: tuple[PriceIn, ...] = Field(min_length=1, max_length=50)
+
+
+class PriceOutcomeOut(BaseModel):
+    """`state`: accepted, or refused with `code` and the store's `reason`."""
+
+    external_variant_id: str | None
+    sku: str | None
+    state: str
+    code: str | None
+    reason: str | None
+
+
+class PricesSetOut(BaseModel):
+    accepted: int
+    refused: int
+    prices: list[PriceOutcomeOut]
+
+
 class MarketplaceStockOut(BaseModel):
     """Units of a SKU in the marketplace's own warehouse, as it counts them."""
 
@@ -349,6 +380,10 @@ class StoreParcelOut(Accepted):
 
 class MarkDispatched(Input):
     shipment_ids: tuple[UUID, ...] = Field(min_length=1, max_length=500)
+
+
+class NewDeliveryDate(Input):
+    expected: AwareDatetime
 
 
 class CancelAtStore(Input):

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, cancelling, failures, jobs, stocking, sweeps, vendors
+from shipcrowd.channels import announcements, cancelling, failures, jobs, returning, stocking, sweeps, vendors
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -241,6 +241,7 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
     )
     await stocking.go_on(session, connection)
     await cancelling.go_on(session, connection)
+    await returning.go_on(session, connection)
 
 
 # --- a connected store ----------------------------------------------------------------------------------------------
@@ -395,7 +396,8 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
     await usable(session, row.connection_id, platform)
-    await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+    # `progress` announces what the store has not heard of at all.
+    await jobs.progress.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 

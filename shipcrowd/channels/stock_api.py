@@ -5,16 +5,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
 
-from shipcrowd.channels import jobs, listings, marketplace, queries, reading, service, stock, stocking
+from shipcrowd.channels import jobs, listings, marketplace, prices, queries, reading, service, stock, stocking
 from shipcrowd.channels.api import Reads, Writes, store_path
-from shipcrowd.channels.contract import ListsProducts, ReportsMarketplaceStock, SetsStock
+from shipcrowd.channels.contract import ListsProducts, ReportsMarketplaceStock, SetsPrices, SetsStock
 from shipcrowd.channels.models import ListingRow, StockPush, StockState
 from shipcrowd.channels.open import require
+from shipcrowd.channels.prices import Price
 from shipcrowd.channels.schemas import (
     Accepted,
     ListingOut,
     MarketplaceStockOut,
+    PriceOutcomeOut,
+    PricesSetOut,
     PushStock,
+    SetPrices,
     StockItemOut,
     StockPushAccepted,
     StockPushDetailOut,
@@ -23,6 +27,7 @@ from shipcrowd.channels.schemas import (
 from shipcrowd.channels.stock import Level
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel import idempotency
+from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.pages import After, Limit, Page
 from shipcrowd.kernel.tenancy import acting_for
 
@@ -54,6 +59,36 @@ async def push_stock(
         route = f"POST push-stock {store_id}"
         answer = await idempotency.once(session, route=route, key=idempotency_key, body=raw, work=work)
     return StockPushAccepted.model_validate(answer)
+
+
+@router.post("/{platform}/stores/{store_id}/prices")
+async def set_prices(platform: str, store_id: UUID, body: SetPrices, who: Writes) -> PricesSetOut:
+    """Set prices at the store now, and hear of each thing whether the store took it. Safe to repeat."""
+    async with acting_for(who.company_id) as session:
+        connection = await service.usable(session, store_id, platform)
+        require(connection, SetsPrices, "set its prices")
+    given = [
+        Price(
+            Money(each.selling_paise),
+            None if each.mrp_paise is None else Money(each.mrp_paise),
+            each.external_variant_id,
+            each.sku,
+        )
+        for each in body.prices
+    ]
+    found = await prices.set_prices(connection, given)
+    shown = [
+        PriceOutcomeOut(
+            external_variant_id=each.variant,
+            sku=each.price.sku,
+            state="refused" if each.code else "accepted",
+            code=each.code,
+            reason=each.reason,
+        )
+        for each in found
+    ]
+    refused = sum(each.code is not None for each in found)
+    return PricesSetOut(accepted=len(found) - refused, refused=refused, prices=shown)
 
 
 @router.get("/{platform}/stores/{store_id}/stock-pushes")

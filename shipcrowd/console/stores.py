@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shipcrowd.channels import announcements, failures, service, sweeps, vendors
+from shipcrowd.channels import announcements, failures, returning, returns, service, sweeps, vendors
 from shipcrowd.channels import queries as channels
-from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.channels.open import abilities, opened
+from shipcrowd.channels.returns_schemas import Action
 from shipcrowd.channels.schemas import StoreSettingsChange
 from shipcrowd.connections.models import Status
 from shipcrowd.console import forms, queries, web
@@ -24,6 +24,7 @@ router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
 Reads = Annotated[Member, May("stores:read")]
 Writes = Annotated[Member, May("stores:write")]
+Decides = Annotated[Member, May("orders:write")]
 
 SHOWN = 20
 FROM_THE_FORM = "credentials."
@@ -89,9 +90,10 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         log, _next = await channels.log(session, store_id, limit=SHOWN)
         failed, more = await failures.page(session, connection_ids=[store_id], limit=SHOWN)
         refused, _more = await announcements.page(
-            session, connection_ids=[store_id], state=AnnouncementState.refused, after=None, limit=SHOWN
+            session, connection_ids=[store_id], untold=True, after=None, limit=SHOWN
         )
         told = await inbox.recent(session, store=store.connection.external_id, limit=SHOWN)
+        coming_back, more_back = await returns.page(session, store_id, limit=SHOWN)
     closed = store.connection.status in (Status.disconnected, Status.left)
     return web.page(
         request,
@@ -107,6 +109,8 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         failed=failed,
         more_failed=more is not None,
         refused=refused,
+        coming_back=[(row, order, returns.may(row, order)) for row, order in coming_back],
+        more_back=more_back is not None,
         told=[delivery for delivery in told if delivery.vendor == store.connection.vendor],
         closed=closed,
     )
@@ -197,3 +201,14 @@ async def announce_again(who: Writes, store_id: UUID, announcement_id: UUID) -> 
     async with acting_for(who.company_id) as session:
         await service.announce_again(session, announcement_id, platform=platform)
     return web.after(f"/stores/{store_id}#announcements", "The store is being told again.")
+
+
+@router.post("/stores/{store_id:uuid}/returns/{return_id:uuid}/{action}")
+@web.shown_again_on(store_page)
+async def decide_return(who: Decides, store_id: UUID, return_id: UUID, action: Action) -> Response:
+    platform = await _platform(who, store_id)
+    async with acting_for(who.company_id) as session:
+        connection = await service.usable(session, store_id, platform)
+        row = await returns.ask(session, connection, return_id, action, actor=who.actor)
+        await returning.enqueue_decision(session, row)
+    return web.after(f"/stores/{store_id}#returns", "The store is being told; its answer will stand here.")

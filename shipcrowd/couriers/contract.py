@@ -280,8 +280,10 @@ class CancelsByItsOwnId(Protocol):
 
 @dataclass(frozen=True)
 class HandOver:
-    """Parcels of one carrier that wait at a place. `code` is what its driver has to be told, where there is one."""
+    """Parcels of one carrier that wait at a place, which goes by the courier's id. `code` is what its driver has to be
+    told, where there is one."""
 
+    place: str
     carrier: str
     parcels: int
     multi_package: bool = False
@@ -292,11 +294,32 @@ class HandOver:
 
 @runtime_checkable
 class HandsOver(Protocol):
-    """A courier that keeps the list of what waits for it. Places go by the courier's id of them."""
+    """A courier that keeps the list of what waits for it."""
 
-    async def hand_overs(self, place: str) -> Sequence[HandOver]: ...
+    async def hand_overs(self, shipments: Sequence[str]) -> Sequence[HandOver]:
+        """What waits at the places where these parcels are (`Booking.courier_shipment_id`), by place and carrier."""
+        ...
 
-    async def manifest_pdf(self, place: str, hand_over: HandOver) -> bytes: ...
+    async def manifest_pdf(self, hand_over: HandOver) -> bytes:
+        """The list its driver signs. Raises Refused while nothing waits."""
+        ...
+
+
+@dataclass(frozen=True)
+class NotPrepared:
+    """A booking that cannot be made, with the courier's reason. `reference` as in `BookingRequest`."""
+
+    reference: str
+    code: str
+    message: str
+
+
+@runtime_checkable
+class PreparesTogether(Protocol):
+    async def prepare(self, requests: Sequence[BookingRequest]) -> Sequence[NotPrepared]:
+        """Do at once for many (at most `CourierVendor.together`) what takes long at booking each. Those that cannot be
+        booked, each for itself; every other is booked as ever afterwards. Safe to repeat."""
+        ...
 
 
 @runtime_checkable
@@ -396,6 +419,8 @@ class CourierVendor:
     """The channel whose stores are its accounts, for a marketplace's courier that carries other orders too."""
     label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
+    keeps_list: bool = False  # it keeps the list of what waits for it (`HandsOver`)
+    together: int = 0  # bookings that one call prepares, where many are made at once (`PreparesTogether`)
     tracking_batch: int = 50
     cancel_batch: int = 50
     paces: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])

@@ -283,6 +283,11 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
         await _refuse(session, order, shipment, "order_cancelled", because, actor="system")
         return None
     shipment.attempted_at = clock.now()
+    return await to_book(session, order, shipment)
+
+
+async def to_book(session: AsyncSession, order: Order, shipment: Shipment) -> ToBook:
+    """What the courier must be told of this shipment. Reads only."""
     origin = await places.as_told(session, shipment.place_id, account_id=shipment.account_id)
     back = await places.as_told(session, shipment.return_place_id, account_id=shipment.account_id)
     lines = {line.id: line for line in await orders.lines_of(session, order.id)}

@@ -318,7 +318,7 @@ class BulkItem(db.Owned, db.Base):
 
     run_id: Mapped[UUID]
     order_id: Mapped[UUID]
-    state: Mapped[str]  # waiting, booking, refused; a booked one is told by its shipment
+    state: Mapped[str]  # waiting, preparing, booking, refused; a booked one is told by its shipment
     shipment_id: Mapped[UUID | None]
     code: Mapped[str | None]
     message: Mapped[str | None]

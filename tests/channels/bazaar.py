@@ -30,6 +30,7 @@ from shipcrowd.channels.contract import (
     OrderTouched,
     Page,
     ParcelRefusal,
+    PriceChange,
     PrivacyAsk,
     ReadyParcel,
     SignIn,
@@ -39,6 +40,7 @@ from shipcrowd.channels.contract import (
     StoreInfo,
     StoreLeft,
 )
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnResult, ReturnTouched
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Invalid, Unauthenticated
 from shipcrowd.kernel.ids import new_id
@@ -133,6 +135,13 @@ class FarSide:
     ready: list[ReadyParcel] = field(default_factory=list)
     not_ready: dict[str, str] = field(default_factory=dict)
     cancelled: list[tuple[str, str]] = field(default_factory=list)
+    coming_back: dict[str, ChannelReturn] = field(default_factory=dict)
+    asked_back: list[datetime] = field(default_factory=list)
+    """Since when each search for returns asked."""
+    prices: dict[str, PriceChange] = field(default_factory=dict)
+    expected: list[tuple[str, datetime]] = field(default_factory=list)
+    decided: list[ReturnDecision] = field(default_factory=list)
+    after_decision: Callable[[ReturnDecision], ReturnResult] = lambda decision: ReturnResult(decision.external_id, True)
 
     def put(self, *orders: IncomingOrder) -> None:
         for each in orders:
@@ -269,6 +278,33 @@ class BazaarChannel:
         far = await self._call("cancel_order")
         far.cancelled.append((order_ref, reason))
 
+    async def set_prices(self, changes: Sequence[PriceChange]) -> Sequence[StockRefusal]:
+        far = await self._call("set_prices")
+        far.prices |= {
+            each.external_variant_id: each for each in changes if each.external_variant_id not in far.refuses
+        }
+        asked = [each.external_variant_id for each in changes]
+        return [StockRefusal(each, *far.refuses[each]) for each in asked if each in far.refuses]
+
+    async def rescheduled(self, dispatch_ref: str, expected: datetime) -> None:
+        far = await self._call("rescheduled")
+        far.expected.append((dispatch_ref, expected))
+
+    async def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
+        far = await self._call("returns")
+        far.asked_back.append(since)
+        for each in list(far.coming_back.values()):
+            yield [each]
+
+    async def returns_named(self, external_ids: Sequence[str]) -> Sequence[ChannelReturn]:
+        far = await self._call("returns_named")
+        return [far.coming_back[each] for each in external_ids if each in far.coming_back]
+
+    async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:
+        far = await self._call("decide_returns")
+        far.decided += decisions
+        return [far.after_decision(each) for each in decisions]
+
     async def subscribe(self, webhook_url: str) -> Sequence[str]:
         far = await self._call("subscribe")
         far.hooks = webhook_url
@@ -313,6 +349,8 @@ class BazaarWebhooks:
                 return [OrderChanged(IncomingOrder.model_validate_json(found["order"]))]
             case "orders/updated":
                 return [OrderTouched(found["id"])]
+            case "returns/updated":
+                return [OrderTouched(found["order"]), ReturnTouched(found["id"])]
             case "app/uninstalled":
                 at = headers.get("x-bazaar-at")
                 return [StoreLeft(datetime.fromisoformat(at).astimezone(UTC) if at else None)]

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from shipcrowd.channels import api, parcels_api, service, stock_api, vendors, webhooks
+from shipcrowd.channels import api, parcels_api, returns_api, service, stock_api, vendors, webhooks
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.connections import routes
 from shipcrowd.couriers import vendors as couriers
@@ -99,7 +99,7 @@ def who(company: UUID) -> As:
 async def http(who: As) -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI()
     problems.install(app)
-    for each in (api.router, stock_api.router, parcels_api.router):
+    for each in (api.router, stock_api.router, parcels_api.router, returns_api.router):
         app.include_router(each)
     app.include_router(webhooks.router)
     app.dependency_overrides[signed_in] = lambda: who.member

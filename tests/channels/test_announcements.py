@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from sqlalchemy import select
 
 from shipcrowd.channels import announcements, jobs
 from shipcrowd.channels.contract import Milestone
@@ -14,8 +15,10 @@ from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.couriers.contract import Progress, Scan
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
+from shipcrowd.orders.models import OrderEvent
 from shipcrowd.shipping import cancelling
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping import service as shipping
@@ -159,7 +162,7 @@ async def test_a_refusal_is_shown_and_can_be_tried_again(http, company, store, f
     assert (row.state, row.last_error, far.count("dispatched")) == ("refused", "The order is closed at Bazaar.", 1)
     (shown,) = (await http.get("/integrations/bazaar/announcements", params={"state": "refused"})).json()["items"]
     assert shown["last_error"] == "The order is closed at Bazaar."
-    assert "refused the news of 1 parcel" in (await http.get("/integrations/health")).json()["stores"][0]["words"]
+    assert "did not take the news of 1 parcel" in (await http.get("/integrations/health")).json()["stores"][0]["words"]
     path = f"/integrations/bazaar/announcements/{row.id}/retry"
     assert (await http.post(path)).status_code == 202
     await drain()
@@ -177,6 +180,63 @@ async def test_a_store_in_trouble_is_told_later(company, store, far, ordered, fa
     await drain(skip_waits=True)
     assert (await one(company)).state == AnnouncementState.sent
     assert far.count("dispatched") == 3
+
+
+async def told_kinds(company) -> list[str]:
+    async with tenancy.acting_for(company) as session:
+        return list((await session.execute(select(OrderEvent.kind).order_by(OrderEvent.id))).scalars())
+
+
+async def test_after_five_failures_in_a_row_the_seller_is_told_once_and_it_is_tried_on(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", *[Unavailable("503")] * 7)
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert (await one(company)).failures == 1
+    assert "store_not_told" not in await told_kinds(company)
+    await drain(skip_waits=True)
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]  # the eighth try
+    assert (await told_kinds(company)).count("store_not_told") == 1
+    row = await one(company)
+    assert (row.failures, row.last_error) == (0, "")
+
+
+async def test_what_the_store_cannot_be_told_is_shown_and_told_by_hand(http, company, store, far, ordered):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", *[Unavailable("503")] * 8)
+    await scan(company, shipment, Progress.picked_up)
+    await drain(skip_waits=True)
+    row = await one(company)
+    assert (row.state, row.failures) == ("sent", 8)
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 1
+    assert (await http.post(f"/integrations/bazaar/announcements/{row.id}/retry")).status_code == 202
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]
+    assert (await one(company)).failures == 0
+
+
+async def test_another_delivery_date_is_told_and_what_the_store_says_stands_on_the_timeline(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    url = f"/integrations/bazaar/stores/{store}/parcels/{shipment}/delivery-date"
+    when = clock.now() + timedelta(days=3)
+    assert (await http.post(url, json={"expected": when.isoformat()})).status_code == 202
+    await drain()
+    assert far.expected == [(f"F-{shipment}", when)]
+    far.fail("rescheduled", Refused("late", "It is delivered."))
+    await http.post(url, json={"expected": when.isoformat()})
+    await drain()
+    assert [kind for kind in await told_kinds(company) if kind.startswith("date_")] == ["date_told", "date_refused"]
+    past = (clock.now() - timedelta(days=2)).isoformat()
+    assert (await http.post(url, json={"expected": past})).status_code == 422
+    assert (await http.post(url.replace(str(shipment), str(new_id())), json={"expected": past})).status_code == 404
+    assert len(far.expected) == 1
 
 
 async def test_a_store_that_lost_us_is_told_once_it_is_connected_again(company, store, far, ordered, connect):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shipcrowd.channels import jobs
+from shipcrowd.channels.parcels import Wish, _choose
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.identity.models import Company
 from shipcrowd.integrations import manual
@@ -16,6 +17,10 @@ from shipcrowd.kernel.outbound import Refused, Unavailable
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders.schemas import Fulfilment, SourceState
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.accounts import BilledBy
+from shipcrowd.shipping.booking import NoSuchOption
+from shipcrowd.shipping.models import Quote
+from shipcrowd.shipping.quoting import Option
 from tests.channels import bazaar, look
 from tests.locations import make as places
 from tests.make import courier
@@ -325,3 +330,37 @@ async def _paid(company):
     async with tenancy.acting_for(company) as session:
         await wallet.fund(session, amount=Money.rupees("5000"), reference="test:funding", key="f", actor="user:asha")
     assert "manual" in {vendor.slug for vendor in couriers.vendors()}
+
+
+# --- which courier a label is booked at -----------------------------------------------------------------------------
+
+
+def option(name: str, paise: int | None, *, own: bool = False, bookable: bool = True) -> dict[str, object]:
+    """One way to ship; of an own account `paise` is what its courier says it asks, if it does."""
+    made = Option(
+        account_company_id=new_id(), account_id=new_id(), account_name=name, courier=name, courier_name=name,
+        billed_by=BilledBy.courier if own else BilledBy.wallet, service="surface", name=name, carrier=name,
+        mode="surface", min_days=None, max_days=None, zone=None, price=None, reason=None,
+        price_paise=None if not bookable else 0 if own else paise, courier_cost_paise=paise if own else None,
+    )  # fmt: skip
+    return made.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("offered", "wished", "chosen"),
+    [
+        ([option("own", None, own=True), option("dear", 9000), option("cheap", 5000)], None, "cheap"),
+        ([option("own", 4000, own=True), option("cheap", 5000)], None, "own"),
+        ([option("own", None, own=True), option("gone", 100, bookable=False)], None, "own"),
+        ([option("own", None, own=True), option("cheap", 5000)], "own", "own"),
+        ([option("dear", 9000), option("cheap", 5000)], "dear", "dear"),
+    ],
+)
+def test_a_label_is_booked_at_the_cheapest_of_known_cost_unless_somebody_wishes_otherwise(offered, wished, chosen):
+    made = _choose(Quote(options=offered), Wish(new_id(), courier=wished))
+    assert made.courier == chosen
+
+
+def test_a_wish_nobody_can_fulfil_names_what_there_is():
+    with pytest.raises(NoSuchOption, match="cheap/surface"):
+        _choose(Quote(options=[option("cheap", 5000)]), Wish(new_id(), courier="dear"))

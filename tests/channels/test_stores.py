@@ -49,7 +49,19 @@ async def test_a_store_is_connected_with_pasted_credentials(http, company, who, 
     store = answer.json()
     assert (store["external_id"], store["name"], store["status"]) == (far.external_id, "Kaveri Handlooms", "connected")
     assert store["settings"]["import_days"] == 7
-    assert {"announces_dispatch", "subscribes"} <= set(store["abilities"])
+    assert store["abilities"] == [
+        "announces_dispatch",
+        "sets_stock",
+        "follows_feeds",
+        "lists_products",
+        "reports_marketplace_stock",
+        "marks_dispatched",
+        "cancels_orders",
+        "subscribes",
+        "sets_prices",
+        "changes_delivery_date",
+        "handles_returns",
+    ]
     assert GOOD_TOKEN not in answer.text
     await drain()
     store = (await http.get(f"/integrations/bazaar/stores/{store['id']}")).json()

@@ -47,6 +47,7 @@ ABILITIES = {
         "TracksByItsOwnId",
         "CancelsByItsOwnId",
         "HandsOver",
+        "PreparesTogether",
     )
 }
 
@@ -189,7 +190,7 @@ CASES = (
         vendor=flipkart.logistics,
         credentials=flipkart.FlipkartCredentials(kind="signed_in", access_token=SecretStr("a-token-of-theirs")),
         service="standard",
-        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver"}),
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver", "PreparesTogether"}),
         far_side=flipkart_far_side,
         known_awb=None,
         at_store=flipkart.FlipkartCourier,

@@ -11,7 +11,7 @@ from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.integrations.flipkart import account, oauth, webhooks
 from shipcrowd.integrations.flipkart.account import FlipkartApp, FlipkartCredentials, NotAFlipkartSeller
 from shipcrowd.integrations.flipkart.channel import FlipkartChannel
-from shipcrowd.integrations.flipkart.client import HOUR, SECOND, STOCK
+from shipcrowd.integrations.flipkart.client import AT_ONCE, HOUR, SECOND, STOCK
 from shipcrowd.integrations.flipkart.courier import LABEL_HOURS, TRACKING_BATCH, FlipkartCourier
 from shipcrowd.kernel.outbound import Disconnected
 
@@ -60,5 +60,7 @@ logistics = CourierVendor(
     carries_charge=False,  # Flipkart charges in its settlements
     marketplace=True,
     label_hours=LABEL_HOURS,
+    keeps_list=True,
+    together=AT_ONCE,
     tracking_batch=TRACKING_BATCH,
 )

@@ -115,6 +115,9 @@ class FlipkartChannel:
         async for some in returns.changed(self._client, since):
             yield some
 
+    async def returns_named(self, external_ids: Sequence[str]) -> Sequence[ChannelReturn]:
+        return await returns.named(self._hurried, external_ids)
+
     async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:
         return await returns.decide(self._client, decisions)
 

@@ -34,6 +34,9 @@ SKUS_AT_ONCE = 10
 RETURNS_AT_ONCE = 25
 MOST_PAGES = 500
 
+NO_ANSWER = "NO_ANSWER"
+"""Our code for a record of a batch that the answer is silent about."""
+
 _RETRY_CODES = frozenset({"DEPENDENT_SYSTEM_CALL_FAILED"})
 
 
@@ -91,11 +94,16 @@ class Outcome:
     code: str = ""
     message: str = ""
 
+    @property
+    def passing(self) -> bool:
+        """Not done for a reason of the moment: something Flipkart depends on failed."""
+        return not self.done and self.code in _RETRY_CODES
+
     def or_raise(self) -> None:
         """Raises Unavailable for what a dependency of theirs failed at, Refused for the rest that was not done."""
         if self.done:
             return
-        if self.code in _RETRY_CODES:
+        if self.passing:
             raise Unavailable(f"Flipkart: {self.message or self.code}")
         raise Refused(self.code.lower() or "refused", self.message or "Flipkart gave no reason.")
 
@@ -248,7 +256,7 @@ def outcomes(answer: Json, asked: Sequence[str], *, key: str = "shipments", name
         code, words = text(raw.get("errorCode")), text(raw.get("errorMessage"))
         told[each] = Outcome(each, status == "SUCCESS", code, words)
     return [
-        told.get(each) or Outcome(each, False, "NO_ANSWER", "Flipkart did not say what became of it.") for each in asked
+        told.get(each) or Outcome(each, False, NO_ANSWER, "Flipkart did not say what became of it.") for each in asked
     ]
 
 
@@ -258,7 +266,7 @@ def sku_outcomes(answer: Json, asked: Sequence[str]) -> list[Outcome]:
     return [
         _sku_outcome(sku, obj(told[sku]))
         if sku in told
-        else Outcome(sku, False, "NO_ANSWER", "Flipkart did not say what became of it.")
+        else Outcome(sku, False, NO_ANSWER, "Flipkart did not say what became of it.")
         for sku in asked
     ]
 

@@ -18,6 +18,7 @@ from shipcrowd.couriers.contract import (
     BookingRequest,
     CancelResult,
     HandOver,
+    NotPrepared,
     Parcel,
     Scan,
     ServiceOffer,
@@ -25,7 +26,7 @@ from shipcrowd.couriers.contract import (
 )
 from shipcrowd.integrations.flipkart import client, mapping, oauth, sync, words
 from shipcrowd.integrations.flipkart.account import flipkart_app
-from shipcrowd.integrations.flipkart.client import FlipkartClient, Outcome, outcomes
+from shipcrowd.integrations.flipkart.client import NO_ANSWER, FlipkartClient, Outcome, outcomes
 from shipcrowd.integrations.flipkart.mapping import Standing
 from shipcrowd.integrations.flipkart.reading import first, moment, obj, objects, reading, spoken, text
 from shipcrowd.kernel import clock
@@ -40,6 +41,7 @@ LABEL_HOURS = 24
 TRACKING_BATCH = 25
 
 _PACKED = words.STEPS["PACKED"]
+_LOOK_AGAIN = frozenset({"OPERATION_NOT_ALLOWED", NO_ANSWER})
 _LABEL = re.compile(r"/sellers/v3/shipments/([^/,?#]+)/labels")
 
 
@@ -111,6 +113,16 @@ class FlipkartCourier:
             results |= dict(zip(some, await self._pack([asked[at] for at in some]), strict=True))
         return [results[at] for at in range(len(requests))]
 
+    async def prepare(self, requests: Sequence[BookingRequest]) -> Sequence[NotPrepared]:
+        """Have the labels of many made; those that cannot be packed. What Flipkart could not do just now, or somebody
+        packed meanwhile, is left to `book`, which looks at the state."""
+        told = zip(requests, await self.pack(requests), strict=True)
+        return [
+            NotPrepared(request.reference, outcome.code.lower() or "refused", outcome.message or "no reason given")
+            for request, outcome in told
+            if not (outcome.done or outcome.passing or outcome.code in _LOOK_AGAIN)
+        ]
+
     async def cancel(self, awbs: Sequence[str]) -> Sequence[CancelResult]:
         """What has an AWB is packed, and a seller may cancel before packing only."""
         because = "Flipkart lets a seller cancel before packing only; the buyer, or Flipkart's support, can do it now."
@@ -155,16 +167,20 @@ class FlipkartCourier:
         )
         outcomes(answer, [shipment])[0].or_raise()
 
-    async def hand_overs(self, place: str) -> Sequence[HandOver]:
-        answer = await self._client.call(client.COUNTS, params={"locationId": place})
-        found = objects(answer if isinstance(answer, list) else obj(answer).get("resultManifestDetails"))
-        with reading("hand-over counts", found):
-            return [_hand_over(raw) for raw in found]
+    async def hand_overs(self, shipments: Sequence[str]) -> Sequence[HandOver]:
+        states = await sync.states_of(self._client, shipments)
+        found: list[HandOver] = []
+        for place in dict.fromkeys(how.location for how in states.values()):
+            answer = await self._client.call(client.COUNTS, params={"locationId": place})
+            counts = objects(answer if isinstance(answer, list) else obj(answer).get("resultManifestDetails"))
+            with reading("hand-over counts", counts):
+                found += [_hand_over(place, raw) for raw in counts]
+        return found
 
-    async def manifest_pdf(self, place: str, hand_over: HandOver) -> bytes:
+    async def manifest_pdf(self, hand_over: HandOver) -> bytes:
         asked: dict[str, Json] = {
             "vendorGroupCode": hand_over.carrier,
-            "locationId": place,
+            "locationId": hand_over.place,
             "isMps": hand_over.multi_package,
         }
         if hand_over.pickup_from and hand_over.pickup_to:
@@ -266,9 +282,10 @@ def _reply(awb: str, how: Standing | None) -> TrackingReply:
     return TrackingReply(awb, (Scan(at, how.status, table.get(how.status)),), courier_order_id=how.id)
 
 
-def _hand_over(raw: Mapping[str, Json]) -> HandOver:
+def _hand_over(place: str, raw: Mapping[str, Json]) -> HandOver:
     when, code = obj(raw.get("pickUpDate")), obj(raw.get("otc"))
     return HandOver(
+        place=place,
         carrier=text(raw["vendorGroupCode"]),
         parcels=int(raw.get("count") or 0),
         multi_package=first(raw, "isMps", "is_mps") is True,

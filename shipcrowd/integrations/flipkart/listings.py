@@ -63,6 +63,7 @@ async def set_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> lis
     wanted: dict[str, dict[str, Json]] = {}
     whose: dict[str, str] = {}
     refused: list[StockRefusal] = []
+    printed = await _printed_prices(api, changes)
     for change in changes:
         found = mapping.split_variant(change.external_variant_id)
         if found is None:
@@ -75,11 +76,21 @@ async def set_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> lis
             )
             continue
         product, sku = found
-        price: dict[str, Json] = {"selling_price": change.selling.paise // 100, "currency": "INR"}
-        if change.mrp is not None:
-            price["mrp"] = change.mrp.paise // 100
+        mrp = change.mrp.paise // 100 if change.mrp is not None else printed.get(sku)
+        if mrp is None:
+            words = "Flipkart does not say the listing's MRP; give it with the price."
+            refused.append(StockRefusal(change.external_variant_id, "mrp_needed", words))
+            continue
+        price: dict[str, Json] = {"mrp": mrp, "selling_price": change.selling.paise // 100, "currency": "INR"}
         wanted[sku], whose[sku] = {"product_id": product, "price": price}, change.external_variant_id
     return refused + await _update(api, client.SET_PRICE, wanted, whose)
+
+
+async def _printed_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> Mapping[str, Json]:
+    """The MRPs Flipkart has, in rupees, of the SKUs whose change leaves the MRP: both go together there."""
+    found = [mapping.split_variant(change.external_variant_id) for change in changes if change.mrp is None]
+    known = await _read(api, [each[1] for each in found if each is not None])
+    return {sku: mrp for sku, raw in known.items() if (mrp := obj(raw.get("price")).get("mrp")) is not None}
 
 
 async def _update(

@@ -6,13 +6,13 @@ words in brackets beside them in Flipkart's documents are swapped in places; our
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnKind, ReturnResult, ReturnState
 from shipcrowd.integrations.flipkart import client
 from shipcrowd.integrations.flipkart.client import FlipkartClient, outcomes
 from shipcrowd.integrations.flipkart.reading import first, moment, obj, reading, spoken, text, units
-from shipcrowd.integrations.flipkart.sync import AHEAD
+from shipcrowd.integrations.flipkart.sync import AHEAD, batches
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Malformed
 
@@ -34,6 +34,14 @@ STATES: Mapping[str, ReturnState] = {
 }
 """Flipkart's word for a return → ours; another leaves the state unknown."""
 
+FETCHED = frozenset({"PICKED_UP", "PICKUP_COMPLETE", "SHIPPED", "IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"})
+"""Where the goods are once they left the buyer. The status stays `approved` until they arrive."""
+
+WINDOW = timedelta(days=7)
+"""A search reaches over so much, so that a first one over months is not one list of endless pages."""
+
+PASSES = 4
+
 ACTIONS: Mapping[str, str] = {
     "approve": "approve",
     "reject": "reject",
@@ -47,11 +55,45 @@ ACTIONS: Mapping[str, str] = {
 async def changed(api: FlipkartClient, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
     """Returns changed at or after `since`, by page; the two kinds one after the other. One that cannot be read does
     not keep the others back: it comes with `problem` set."""
+    until = clock.now() + AHEAD
     for source, kind in SOURCES.items():
-        asked = {"source": source, "modifiedAfter": spoken(since), "modifiedBefore": spoken(clock.now() + AHEAD)}
-        async for page, _ in api.pages(client.RETURNS, key="returnItems", params=asked):
-            if page:
+        start = since
+        while start < until:
+            end = min(start + WINDOW, until)
+            asked = {"source": source, "modifiedAfter": spoken(start), "modifiedBefore": spoken(end)}
+            async for page in _whole(api, asked):
                 yield [_read(raw, kind) for raw in page]
+            start = end
+
+
+async def _whole(api: FlipkartClient, asked: Mapping[str, str]) -> AsyncIterator[list[dict[str, Json]]]:
+    """Everything one search finds. Its pages are numbered, over a set that what changes meanwhile leaves: of several
+    pages all are read again until they show nothing new."""
+    seen = set[tuple[str, str]]()
+    for _ in range(PASSES):
+        pages, new = 0, 0
+        async for page, _more in api.pages(client.RETURNS, key="returnItems", params=asked):
+            fresh = [raw for raw in page if _form(raw) not in seen]
+            seen.update(_form(raw) for raw in fresh)
+            pages, new = pages + 1, new + len(fresh)
+            if fresh:
+                yield fresh
+        if pages < 2 or not new:
+            return
+
+
+def _form(raw: Mapping[str, Json]) -> tuple[str, str]:
+    return str(raw.get("returnId")), str(raw.get("updatedDate"))
+
+
+async def named(api: FlipkartClient, external_ids: Sequence[str]) -> list[ChannelReturn]:
+    """These returns as they are now. One Flipkart does not know is not in the answer."""
+    found: list[ChannelReturn] = []
+    for some in batches(list(dict.fromkeys(external_ids)), client.RETURNS_AT_ONCE):
+        asked = {"returnIds": ",".join(some)}
+        async for page, _ in api.pages(client.RETURNS, key="returnItems", params=asked):
+            found += [_read(raw, SOURCES.get(text(first(raw, "source", "type")).lower())) for raw in page]
+    return found
 
 
 async def decide(api: FlipkartClient, decisions: Sequence[ReturnDecision]) -> list[ReturnResult]:
@@ -70,7 +112,9 @@ async def decide(api: FlipkartClient, decisions: Sequence[ReturnDecision]) -> li
             answer = await api.call(client.RETURN_ACTION, action=action, body=body)
             told = outcomes(answer, [decisions[at].external_id for at in some], key="returns", name="returnId")
             for at, outcome in zip(some, told, strict=True):
-                results[at] = ReturnResult(outcome.id, outcome.done, outcome.code, outcome.message)
+                results[at] = ReturnResult(
+                    outcome.id, outcome.done, outcome.code, outcome.message, again=outcome.passing
+                )
     return [results[at] for at in range(len(decisions))]
 
 
@@ -84,7 +128,7 @@ def _asked(decision: ReturnDecision) -> Json:
     return {name: value for name, value in asked.items() if value}
 
 
-def _read(raw: Mapping[str, Json], kind: ReturnKind) -> ChannelReturn:
+def _read(raw: Mapping[str, Json], kind: ReturnKind | None) -> ChannelReturn:
     try:
         with reading("return", raw):
             return incoming(raw, kind)
@@ -101,7 +145,7 @@ def _read(raw: Mapping[str, Json], kind: ReturnKind) -> ChannelReturn:
         )
 
 
-def incoming(raw: Mapping[str, Json], kind: ReturnKind) -> ChannelReturn:
+def incoming(raw: Mapping[str, Json], kind: ReturnKind | None) -> ChannelReturn:
     """A `returnItem`. Pure. Raises Malformed, or what a strange shape does to it."""
     services = [obj(service) for service in raw.get("services") or ()]
     status = text(raw.get("status"))
@@ -110,7 +154,7 @@ def incoming(raw: Mapping[str, Json], kind: ReturnKind) -> ChannelReturn:
         kind=kind,
         order_external_id=text(raw["shipmentId"]),
         line_external_id=text(raw.get("orderItemId")) or None,
-        state=STATES.get(status.lower().removeprefix("return_")),
+        state=_state(raw, status, kind),
         status=status,
         units=units(raw["quantity"]),
         reason=", ".join(part for part in (text(raw.get("reason")), text(raw.get("subReason"))) if part),
@@ -123,3 +167,11 @@ def incoming(raw: Mapping[str, Json], kind: ReturnKind) -> ChannelReturn:
         updated_at=moment(raw.get("updatedDate")),
         expected_at=moment(raw.get("expectedDate")),
     )
+
+
+def _state(raw: Mapping[str, Json], status: str, kind: ReturnKind | None) -> ReturnState | None:
+    known = STATES.get(status.lower().removeprefix("return_"))
+    under_way = known in (ReturnState.open, ReturnState.approved) and kind is not ReturnKind.undelivered
+    if under_way and text(raw.get("shipmentStatus")).upper() in FETCHED:
+        return ReturnState.picked_up
+    return known

@@ -12,7 +12,7 @@ from shipcrowd.channels.contract import Dispatch, Milestone
 from shipcrowd.integrations.flipkart import client, sync, words
 from shipcrowd.integrations.flipkart.client import FlipkartClient, Operation, outcomes
 from shipcrowd.integrations.flipkart.mapping import Standing
-from shipcrowd.integrations.flipkart.reading import spoken
+from shipcrowd.integrations.flipkart.reading import first, obj, spoken, text
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Refused
 
@@ -76,7 +76,9 @@ async def rescheduled(api: FlipkartClient, dispatch_ref: str, expected: datetime
         "delivery_partner": carrier,
         "tentative_delivery_date": spoken(expected),
     }
-    await api.call(client.SELF_UPDATE, ids=[shipment_id], body=told)
+    answer = obj(await api.call(client.SELF_UPDATE, ids=[shipment_id], body=told))
+    if first(answer, "status", "processingStatus") is not None:
+        outcomes({"shipments": [answer]}, [shipment_id])[0].or_raise()
 
 
 def parcel_of(dispatch_ref: str) -> tuple[str, str, str]:
@@ -97,6 +99,12 @@ def _may_go(how: Standing) -> None:
 def _dispatch(how: Standing, awb: str, carrier: str, at: datetime) -> Json:
     now = clock.now()
     live = [{"orderItemId": item.id, "quantity": item.live} for item in how.items if item.live]
+    # The seller's own invoice is not ours to number: Flipkart's number of the order stands for it.
+    invoice = {
+        "invoiceNumber": text(how.items[0].raw.get("orderId")) or how.id,
+        "invoiceDate": clock.ist(min(at, now)).date().isoformat(),
+        "items": live,
+    }
     return {
         "shipmentId": how.id,
         "locationId": how.location,
@@ -105,7 +113,7 @@ def _dispatch(how: Standing, awb: str, carrier: str, at: datetime) -> Json:
         "deliveryPartner": carrier,
         "deliveryPartnerCode": words.partner_code(carrier),
         "trackingId": awb,
-        "invoice": {"invoiceDate": clock.ist(min(at, now)).date().isoformat(), "items": live},
+        "invoice": invoice,
         "dispatchLocation": {"locationId": how.location},
     }
 

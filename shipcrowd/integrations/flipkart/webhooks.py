@@ -22,6 +22,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Literal
 
 from shipcrowd.channels.contract import PATH_TOPIC, ChannelEvent, NothingToDo, OrderTouched
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.integrations.flipkart.reading import first, moment, obj, objects, shown, text
 from shipcrowd.kernel.errors import BadRequest, Unauthenticated
 from shipcrowd.kernel.outbound import Json, Malformed, read_json
@@ -192,23 +193,24 @@ def store(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def read(topic: str, body: bytes, headers: Mapping[str, str]) -> list[ChannelEvent]:
-    """The shipments to be read afresh. Raises Malformed when it should name one and does not."""
+    """The shipments and returns to be read afresh. Raises Malformed when it should name one and does not."""
     said = obj(read_json(body))
     if topic not in _KNOWN or topic == "inventory.updated":
         return [NothingToDo(topic)]
-    touched = list(dict.fromkeys(_shipments(said)))
-    if touched:
-        return [OrderTouched(shipment) for shipment in touched]
-    if first(said, "returnId") is not None:
-        # A later event of a return names only itself; the sweep of returns knows its shipment.
-        return [NothingToDo(topic)]
+    shipments, returned = (
+        dict.fromkeys(_named(said, "shipmentId", "shipment_id")),
+        dict.fromkeys(_named(said, "returnId")),
+    )
+    if shipments or returned:
+        # A later event of a return names only itself.
+        return [*(OrderTouched(each) for each in shipments), *(ReturnTouched(each) for each in returned)]
     raise Malformed("Flipkart's notification names no shipment", shown(said))
 
 
-def _shipments(said: Mapping[str, Json]) -> list[str]:
+def _named(said: Mapping[str, Json], *fields: str) -> list[str]:
     attributes, data = obj(said.get("attributes")), _body_of(said.get("data"))
     holders = [said, attributes, data, *objects(attributes.get("returnItems"))]
-    return [named for holder in holders if (named := text(first(holder, "shipmentId", "shipment_id")))]
+    return [named for holder in holders if (named := text(first(holder, *fields)))]
 
 
 def _body_of(data: Json) -> dict[str, Json]:

@@ -276,11 +276,13 @@ async def test_counts_and_the_code_for_the_driver(flipkart, wrapped):
     flipkart.on("/v3/shipments/handover/counts", {"resultManifestDetails": found} if wrapped else found)
     flipkart.on("/v3/shipments/manifest", PDF)
     courier = flipkart.courier()
-    first, second = await courier.hand_overs(LOCATION)
+    flipkart.on(READ, *states("PACKED"))
+    first, second = await courier.hand_overs(["ship-1"])
+    assert first.place == LOCATION
     assert (first.carrier, first.parcels, first.code, first.pickup_from) == ("Ekart Logistics", 14, "4821", NOW)
     assert (second.parcels, second.multi_package, second.code, second.pickup_from) == (0, True, None, None)
-    assert await courier.manifest_pdf(LOCATION, first) == PDF
-    assert await courier.manifest_pdf(LOCATION, second) == PDF
+    assert await courier.manifest_pdf(first) == PDF
+    assert await courier.manifest_pdf(second) == PDF
     asked = [body["params"] for body in flipkart.bodies("/v3/shipments/manifest")]
     assert asked[0]["pickupDate"] == {"from": spoken(NOW), "to": spoken(NOW + timedelta(hours=4))}
     assert asked[1] == {"vendorGroupCode": "Delhivery", "locationId": LOCATION, "isMps": True}

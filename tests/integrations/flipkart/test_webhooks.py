@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from shipcrowd.channels.contract import PATH_TOPIC, NothingToDo, OrderTouched
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.integrations.flipkart import FlipkartApp, FlipkartCredentials, account, webhooks
 from shipcrowd.integrations.flipkart.webhooks import Key
 from shipcrowd.kernel.errors import BadRequest, Unauthenticated
@@ -220,9 +221,9 @@ def test_a_whole_shipment_in_the_body_is_a_hint_like_any_other():
 def test_a_return_touches_the_shipments_it_names():
     items = [{"shipmentId": "ship-1"}, {"shipmentId": "ship-2"}, {"shipmentId": "ship-1"}]
     body = said("return_created", shipmentId=None, returnId="r-1", attributes={"returnItems": items})
-    assert read(body)[1] == [OrderTouched("ship-1"), OrderTouched("ship-2")]
+    assert read(body)[1] == [OrderTouched("ship-1"), OrderTouched("ship-2"), ReturnTouched("r-1")]
     later = said("return_completed", shipmentId=None, returnId="r-1")
-    assert read(later)[1] == [NothingToDo("order.returned")]
+    assert read(later)[1] == [ReturnTouched("r-1")]
 
 
 def test_what_we_have_no_use_for_is_taken_all_the_same():
