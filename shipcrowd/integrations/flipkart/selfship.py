@@ -12,7 +12,7 @@ from shipcrowd.channels.contract import Dispatch, Milestone
 from shipcrowd.integrations.flipkart import client, sync, words
 from shipcrowd.integrations.flipkart.client import FlipkartClient, Operation, outcomes
 from shipcrowd.integrations.flipkart.mapping import Standing
-from shipcrowd.integrations.flipkart.reading import spoken
+from shipcrowd.integrations.flipkart.reading import spoken, text
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Refused
 
@@ -97,6 +97,13 @@ def _may_go(how: Standing) -> None:
 def _dispatch(how: Standing, awb: str, carrier: str, at: datetime) -> Json:
     now = clock.now()
     live = [{"orderItemId": item.id, "quantity": item.live} for item in how.items if item.live]
+    # Flipkart wants the number of an invoice. The seller's own is not known here; the order's number is on the label
+    # and the packing slip, and leads to it.
+    invoice = {
+        "invoiceNumber": text(how.items[0].raw.get("orderId")) or how.id,
+        "invoiceDate": clock.ist(min(at, now)).date().isoformat(),
+        "items": live,
+    }
     return {
         "shipmentId": how.id,
         "locationId": how.location,
@@ -105,7 +112,7 @@ def _dispatch(how: Standing, awb: str, carrier: str, at: datetime) -> Json:
         "deliveryPartner": carrier,
         "deliveryPartnerCode": words.partner_code(carrier),
         "trackingId": awb,
-        "invoice": {"invoiceDate": clock.ist(min(at, now)).date().isoformat(), "items": live},
+        "invoice": invoice,
         "dispatchLocation": {"locationId": how.location},
     }
 
