@@ -2,6 +2,7 @@
 courier carries some and the seller's another, and one is held, one cancelled in part, one shipped by Flipkart itself.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -90,9 +91,7 @@ async def tell(seller: Seller, desk: DeskClient, url: str, out: Path) -> Part:
     await desk.flipkart.set_knobs(KnobChange(pack_seconds=1))
     await sign_in(part, url)
     await buyers_order(part)
-    await pack(part)
-    await flipkarts_parcels_travel(part)
-    await own_parcel_travels(part)
+    await asyncio.gather(carried_by_flipkart(part), own_parcel_travels(part))
     return part
 
 
@@ -142,6 +141,11 @@ async def place(part: Part, name: str, kind: Kind, *, silent: bool = False) -> N
 async def come_in(part: Part, what: str, wanted: set[str]) -> None:
     orders = await until(what, part.orders, lambda orders: wanted <= set(orders))
     part.first_seen |= {name: order for name, order in orders.items() if name not in part.first_seen}
+
+
+async def carried_by_flipkart(part: Part) -> None:
+    await pack(part)
+    await flipkarts_parcels_travel(part)
 
 
 async def pack(part: Part) -> None:
