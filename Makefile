@@ -29,6 +29,9 @@ bench: assets ## Figures beside their baselines
 
 soak: assets ## Days of trade with faults, one after another (DAYS=10)
 	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py
+	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/flipkart/test_soak.py
+	SHIPCROWD_DAY_STORES=50 SHIPCROWD_DAY_SHIPMENTS=300 SHIPCROWD_DAY_HOURS=24 \
+		$(RUN) pytest -s tests/journeys/flipkart/test_day.py
 
 dev: assets ## Everything running, with reload of the API, on a company without orders
 	$(RUN) python -m shipcrowd dev

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from shipcrowd import process
-from shipcrowd.demo import story, summary
+from shipcrowd.demo import flipkart, story, summary
 from shipcrowd.demo.lock import AlreadyRunning, only_one
 from shipcrowd.demo.seller import NotAnswered, Seller, TookTooLong
 from shipcrowd.demo.stage import Stage, WillNotStart
@@ -93,6 +93,9 @@ async def day(stage: Stage) -> bool:
             say("Buyers order, the seller ships, parcels travel …")
             await story.tell(told, stage.url)
             rows, checks = await summary.checked(told)
+            say("A day at Flipkart …")
+            more = await flipkart.checked(await flipkart.tell(seller, desk, stage.url, OUT))
+            rows, checks = [*rows, *more[0]], [*checks, *more[1]]
     finally:
         await seller.close()
         await db.disconnect()

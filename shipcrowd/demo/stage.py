@@ -79,6 +79,8 @@ class Stage:
             "SHIPCROWD_OUTBOUND_READ_SECONDS": "3",
             "SHIPCROWD_SHOPIFY_CLIENT_ID": vendor.shopify_client_id,
             "SHIPCROWD_SHOPIFY_CLIENT_SECRET": vendor.shopify_client_secret,
+            "SHIPCROWD_FLIPKART_APP_ID": vendor.flipkart_app_id,
+            "SHIPCROWD_FLIPKART_APP_SECRET": vendor.flipkart_app_secret,
             "SHIPCROWD_JOB_HEARTBEAT_SECONDS": "5",
             "SHIPCROWD_LOG_LEVEL": "INFO",
             **(extra or {}),

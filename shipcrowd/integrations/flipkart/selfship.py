@@ -99,7 +99,8 @@ def _may_go(how: Standing) -> None:
 def _dispatch(how: Standing, awb: str, carrier: str, at: datetime) -> Json:
     now = clock.now()
     live = [{"orderItemId": item.id, "quantity": item.live} for item in how.items if item.live]
-    # The seller's own invoice is not ours to number: Flipkart's number of the order stands for it.
+    # Flipkart wants the number of an invoice. The seller's own is not known here; the order's number is on the label
+    # and the packing slip, and leads to it.
     invoice = {
         "invoiceNumber": text(how.items[0].raw.get("orderId")) or how.id,
         "invoiceDate": clock.ist(min(at, now)).date().isoformat(),

@@ -72,18 +72,10 @@ PRE_DISPATCH = ("APPROVED", "PACKING_IN_PROGRESS", "PACKED", "FORM_FAILED", "REA
 POST_DISPATCH = ("PICKUP_COMPLETE", "SHIPPED", "DELIVERED", "RETURN_REQUESTED", "RETURNED", "COMPLETED")
 CANCELLATIONS = ("sellerCancellation", "buyerCancellation", "marketplaceCancellation")
 
-PARTNERS: tuple[tuple[str, str], ...] = (
-    ("delhivery", "DELHIVERY"),
-    ("bluedart", "BLUEDART"),
-    ("dtdc", "DTDC"),
-    ("ecomexpress", "ECOM_EXPRESS"),
-    ("xpressbees", "XPRESSBEES"),
-    ("shadowfax", "SHADOWFAX"),
-    ("ekart", "EKART"),
-    ("indiapost", "INDIA_POST"),
-    ("gati", "GATI"),
-    ("professional", "PROFESSIONAL"),
-)
+PARTNERS: tuple[tuple[str, str], ...] = (("delhivery", "DELHIVERY"),)
+"""Carriers whose code at Flipkart is known from live use. Its list of codes is not published, and one that is not on it
+is refused: everybody else goes as `Other`, with the name beside it."""
+
 OTHER_PARTNER = "Other"
 
 CANCEL_REASONS: tuple[tuple[str, str], ...] = (
@@ -100,7 +92,7 @@ def fulfilment(shipment_type: str, profiles: set[str]) -> Fulfilment:
 
 
 def partner_code(carrier: str) -> str:
-    """A carrier's code at Flipkart; `Other` for those it may not know."""
+    """A carrier's code at Flipkart; `Other` for those whose code nobody knows."""
     spelled = re.sub(r"[^a-z0-9]", "", carrier.lower())
     return next((code for name, code in PARTNERS if spelled.startswith(name)), OTHER_PARTNER)
 
