@@ -23,7 +23,6 @@ import httpx2
 import uvloop
 from pydantic import SecretStr
 
-from bench import load
 from bench.ground import Ground, wait_for
 from bench.rows import Row, percentile
 from bench.stand_in import AGO, seller_id
@@ -48,6 +47,7 @@ from shipcrowd.sandbox.desk import Credentials
 SWEPT = 10_000
 SWEEP_RATE = 500
 LOOK_SECONDS = 0.05
+RECENT = timedelta(seconds=20)
 LONGEST = 90.0
 """Seconds after the last message by which every order must be in."""
 
@@ -343,26 +343,25 @@ async def _seen(owner: db.Wire, stores: Sequence[Store], port: int) -> AsyncGene
     tokens = {store.company: store.token for store in stores}
     seen: dict[str, float] = {}
     asked: set[str] = set()
-    free: asyncio.Queue[load.Connection] = asyncio.Queue()
-    for _ in range(8):
-        free.put_nowait(await load.connect(port))
 
-    async def ask_for(company: UUID, order: UUID, at_amazon: str) -> None:
-        connection = await free.get()
+    async def ask_for(http: httpx2.AsyncClient, company: UUID, order: UUID, at_amazon: str) -> None:
         headers = {"authorization": f"Bearer {tokens[company]}"}
-        await connection.ask(load.request("GET", f"/api/v1/orders/{order}", headers))
+        (await http.get(f"/api/v1/orders/{order}", headers=headers)).raise_for_status()
         seen[at_amazon] = time.perf_counter()
-        free.put_nowait(connection)
 
     async def watch() -> None:
-        async with asyncio.TaskGroup() as group:
+        async with (
+            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
+            asyncio.TaskGroup() as group,
+        ):
             while True:
                 rows = await owner.fetch(
-                    "SELECT company_id, id, external_id FROM orders WHERE NOT external_id = ANY($1)", list(asked)
+                    "SELECT company_id, id, external_id FROM orders WHERE created_at > $1", clock.now() - RECENT
                 )
                 for row in rows:
-                    asked.add(row["external_id"])
-                    group.create_task(ask_for(row["company_id"], row["id"], row["external_id"]))
+                    if row["external_id"] not in asked:
+                        asked.add(row["external_id"])
+                        group.create_task(ask_for(http, row["company_id"], row["id"], row["external_id"]))
                 await asyncio.sleep(LOOK_SECONDS)
 
     watching = asyncio.create_task(watch())
@@ -372,8 +371,6 @@ async def _seen(owner: db.Wire, stores: Sequence[Store], port: int) -> AsyncGene
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
-        while not free.empty():
-            free.get_nowait().close()
 
 
 async def _working(owner: db.Wire) -> None:
