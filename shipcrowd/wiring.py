@@ -37,7 +37,13 @@ from shipcrowd.shipping.events import (
 )
 
 CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, amazon.vendor, flipkart.vendor)
-COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor, flipkart.logistics)
+COURIERS: Sequence[CourierVendor] = (
+    velocity.vendor,
+    manual.vendor,
+    flipkart.logistics,
+    amazon.easy_ship_vendor,
+    amazon.shipping_vendor,
+)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),

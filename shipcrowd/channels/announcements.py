@@ -118,6 +118,7 @@ async def due(session: AsyncSession, shipment_id: UUID) -> News | None:
             tracking_url=facts.tracking_url,
             lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
             notify_buyer=wishes.notify_buyer,
+            courier=facts.courier,
         ),
     )
 

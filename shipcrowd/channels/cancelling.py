@@ -2,6 +2,7 @@
 the cancellation it is read afresh."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import importing, sweeps
-from shipcrowd.channels.contract import CancelsOrders, Page, SalesChannel
+from shipcrowd.channels.contract import CancelsOrders, FeedTicket, FollowsCancellations, Page, SalesChannel
 from shipcrowd.channels.importing import Source, Taken
 from shipcrowd.channels.models import CANCELLATION_MOVES, Cancellation, CancellationState
 from shipcrowd.channels.open import lost, opened
@@ -19,17 +20,21 @@ from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.ids import new_id
-from shipcrowd.kernel.jobs import enqueue_many, job, on
+from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import OrderState
+from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import CAME_TO_NOTHING
 
 log = structlog.get_logger(__name__)
 
 PATIENTLY = on(Exception, times=8, first=2.0)
+
+LOOK_AFTER = timedelta(minutes=1)
+"""When it is looked at what became of a file."""
 
 HOLD = "its cancellation was asked for at the store"
 """While the store is asked nobody books the order."""
@@ -55,7 +60,8 @@ async def ask(
     if order.state == OrderState.cancelled:
         raise CancelledAlready(f"Order {order.number} is cancelled.")
     parcels = [parcel for parcel in await shipping.of_order(session, order_id) if parcel.state not in CAME_TO_NOTHING]
-    if parcels:
+    # A marketplace cancels what its own courier is to fetch with the order, and not without it.
+    if parcels and order.fulfilment != Fulfilment.marketplace_logistics:
         raise orders.OrderAlreadyBooked(f"cancel the parcel {parcels[0].number} first")
     row = await _of_order(session, order_id)
     if row is not None and row.state == CancellationState.asked:
@@ -71,7 +77,7 @@ async def ask(
         session.add(row)
     else:
         _move(row, CancellationState.asked)
-    row.state, row.reason, row.code, row.because = CancellationState.asked, reason, None, None
+    row.state, row.reason, row.code, row.because, row.ticket = CancellationState.asked, reason, None, None, None
     row.asked_by, row.asked_at, row.ended_at = actor, clock.now(), None
     await orders.hold(session, order_id, reason=HOLD, actor=actor)
     await session.flush()
@@ -119,7 +125,8 @@ async def cancel_order(company_id: UUID, order_id: UUID) -> None:
     try:
         if not isinstance(channel, CancelsOrders):
             raise Refused("cannot_cancel", "Orders of this channel cannot be cancelled from outside.")
-        await channel.cancel_order(row.order_ref, row.reason)
+        if not await _cancelled(channel, row):
+            raise Later(LOOK_AFTER)
     except Disconnected as failure:
         await lost(connection, failure)
         return
@@ -128,6 +135,22 @@ async def cancel_order(company_id: UUID, order_id: UUID) -> None:
         return
     await _ended(connection, order_id)
     await _read(connection, channel, order.external_id or "")
+
+
+async def _cancelled(channel: CancelsOrders, row: Cancellation) -> bool:
+    """Ask, or look what became of the file the store took it as; whether the store has done it."""
+    if row.ticket is None:
+        ticket = await channel.cancel_order(row.order_ref, row.reason)
+        if ticket is None:
+            return True
+        async with acting_for(row.company_id) as session:
+            fresh = await _of_order(session, row.order_id)
+            if fresh is not None and fresh.state == CancellationState.asked:
+                fresh.ticket = ticket.reference
+        return False
+    if not isinstance(channel, FollowsCancellations):
+        raise Refused("no_answer", "This channel does not say what became of it; look there.")
+    return await channel.cancellation(FeedTicket(row.ticket))
 
 
 @cancel_order.exhausted

@@ -76,6 +76,7 @@ class Dispatch:
     tracking_url: str | None
     lines: tuple[DispatchLine, ...]
     notify_buyer: bool = True
+    courier: str = ""  # the slug of ours it was booked with
 
 
 @dataclass(frozen=True)
@@ -268,8 +269,17 @@ class ChangesDeliveryDate(Protocol):
 
 @runtime_checkable
 class CancelsOrders(Protocol):
-    async def cancel_order(self, order_ref: str, reason: str) -> None:
-        """Cancel the whole order there. An order that is cancelled there already is no error."""
+    async def cancel_order(self, order_ref: str, reason: str) -> FeedTicket | None:
+        """Cancel the whole order there. An order that is cancelled there already is no error. A ticket where the
+        channel took it as a file and will answer later."""
+        ...
+
+
+@runtime_checkable
+class FollowsCancellations(Protocol):
+    async def cancellation(self, ticket: FeedTicket) -> bool:
+        """Whether what `cancel_order` gave the ticket for is done; False while it is worked on. Raises Refused where
+        the order was not cancelled."""
         ...
 
 
@@ -462,8 +472,10 @@ class ChannelVendor:
     dispatch_batch: int = 25  # parcels one `ready_to_dispatch` takes
     reserve: float = 0.0
     """The share of every pace that is kept for what a person waits for (`StoreAccount.hurry`)."""
-    courier: Callable[[StoreAccount], Courier] | None = None
-    """The marketplace's own courier, opened with the store's account (`CourierVendor.marketplace`)."""
+    couriers: Mapping[str, Callable[[StoreAccount], Courier]] = field(
+        default_factory=dict[str, Callable[[StoreAccount], Courier]]
+    )
+    """The marketplace's couriers, by slug, opened with the store's account (`CourierVendor.channel`)."""
     store_id: Callable[[str], str] = lambda typed: typed.strip().lower()
     """What the seller typed → the store's external id; raises Invalid with the fix."""
     lapses_at: Callable[[BaseModel], datetime | None] = lambda credentials: None

@@ -361,6 +361,8 @@ class Cancellation(Owned, Base):
     code: Mapped[str | None]
     because: Mapped[str | None]
     """Why the store refused."""
+    ticket: Mapped[str | None]
+    """The file the store took it as, until it has answered."""
     asked_by: Mapped[str]
     asked_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

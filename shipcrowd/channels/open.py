@@ -94,13 +94,12 @@ async def lost(connection: Connection, failure: Disconnected) -> None:
         await connections.lost(session, connection.id, failure.reason, connected_at=connection.connected_at)
 
 
-async def open_courier(company_id: UUID, connection_id: UUID) -> Courier:
-    """A marketplace's own courier by the store connected there; no transaction stays open. Raises Disconnected."""
+async def open_courier(slug: str, company_id: UUID, connection_id: UUID) -> Courier:
+    """A marketplace's courier by the store connected there; no transaction stays open. Raises Disconnected."""
     connection = await connected(company_id, connection_id)
-    vendor = vendors.vendor(connection.vendor) if connection else None
-    if connection is None or vendor is None or vendor.courier is None:
+    if connection is None:
         raise Disconnected("The store is paused or not connected.")
-    return vendor.courier(account(connection))
+    return vendors.vendor(connection.vendor).couriers[slug](account(connection))
 
 
 def opened(connection: Connection) -> SalesChannel:

@@ -14,23 +14,23 @@ class UnknownCourier(NotFound):
 
 class _Vendors:
     known: ClassVar[Mapping[str, CourierVendor]] = {}
-    at_store: ClassVar[Callable[[UUID, UUID], Awaitable[Courier]] | None] = None
+    at_store: ClassVar[Callable[[str, UUID, UUID], Awaitable[Courier]] | None] = None
 
 
 def use(
-    vendors: Sequence[CourierVendor], *, at_store: Callable[[UUID, UUID], Awaitable[Courier]] | None = None
+    vendors: Sequence[CourierVendor], *, at_store: Callable[[str, UUID, UUID], Awaitable[Courier]] | None = None
 ) -> None:
-    """Set the couriers of this process, once, from `wiring`. `at_store(company_id, connection_id)` opens the courier
-    of a marketplace by the store it belongs to, which is for modules above."""
+    """Set the couriers of this process, once, from `wiring`. `at_store(slug, company_id, connection_id)` opens
+    a courier by the store that is its account, which is for modules above."""
     _Vendors.known = {vendor.slug: vendor for vendor in vendors}
     _Vendors.at_store = at_store
 
 
-async def open_at_store(company_id: UUID, connection_id: UUID) -> Courier:
-    """A marketplace's own courier, as the store that is connected there. Raises Disconnected."""
+async def open_at_store(slug: str, company_id: UUID, connection_id: UUID) -> Courier:
+    """A courier of a marketplace, as the store that is connected there. Raises Disconnected."""
     if _Vendors.at_store is None:
         raise LookupError("no marketplace's courier is wired")
-    return await _Vendors.at_store(company_id, connection_id)
+    return await _Vendors.at_store(slug, company_id, connection_id)
 
 
 def vendors() -> Sequence[CourierVendor]:

@@ -169,18 +169,22 @@ class Http:
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
         read_seconds: float | None = None,
+        reply_bytes: int | None = None,
     ) -> Reply:
         """One call, answered whole, whatever its status below 500 except 429.
 
         `what` names the operation in metrics and logs (a constant, never an id). `repeatable` says that doing it
         twice is harmless: only then is it tried again here, `limits.tries` times, on network trouble and 5xx. A 429
-        is never: another call at once is the last thing a full bucket needs.
+        is never: another call at once is the last thing a full bucket needs. `reply_bytes` is the cap of this answer
+        in place of `limits.reply_bytes`, for files.
         Raises Unavailable (429, 5xx, network trouble, time-out) and Malformed (a reply over the size cap).
         """
         tries = self.limits.tries if repeatable else 1
         for attempt in range(1, tries + 1):
             try:
-                return await self._once(method, url, what, headers, params, json, form, content, read_seconds)
+                return await self._once(
+                    method, url, what, headers, params, json, form, content, read_seconds, reply_bytes
+                )
             except Unavailable as failure:
                 if attempt == tries or failure.retry_after is not None or failure.throttled:
                     raise
@@ -198,6 +202,7 @@ class Http:
         form: Mapping[str, str] | None,
         content: bytes | None,
         read_seconds: float | None,
+        reply_bytes: int | None,
     ) -> Reply:
         target = self._route(url) if self._route else url
         if json is not None:
@@ -217,7 +222,7 @@ class Http:
                 method, target, headers=headers, params=params, data=form, content=content, timeout=timeout
             )
             async with await_closing(await self._client.send(request, stream=True)) as response:
-                body = await self._read_capped(response, what)
+                body = await self._read_capped(response, what, reply_bytes or self.limits.reply_bytes)
             outcome = str(response.status_code)
             reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
             if reply.status == 429 or reply.status >= 500:
@@ -248,13 +253,13 @@ class Http:
             host = urlsplit(url).hostname
             log.debug("outbound", vendor=self.vendor, what=what, host=host, outcome=outcome, seconds=seconds)
 
-    async def _read_capped(self, response: httpx2.Response, what: str) -> bytes:
+    async def _read_capped(self, response: httpx2.Response, what: str, most: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         async for part in response.aiter_bytes():
             size += len(part)
-            if size > self.limits.reply_bytes:
-                raise Malformed(f"{self.vendor} answered {what} with more than {self.limits.reply_bytes} bytes")
+            if size > most:
+                raise Malformed(f"{self.vendor} answered {what} with more than {most} bytes")
             parts.append(part)
         return b"".join(parts)
 

@@ -115,7 +115,7 @@ async def list_couriers(who: Reads) -> list[CourierOut]:
             [_account(each) for each in own if each.connection.vendor == vendor.slug],
         )
         for vendor in vendors.vendors()
-        if not vendor.marketplace
+        if vendor.channel is None
     ]
 
 

@@ -311,6 +311,7 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
                     units=count,
                     unit_price=lines[line_id].unit_price_paise,
                     hsn=lines[line_id].hsn,
+                    external_id=lines[line_id].external_id,
                 )
                 for line_id, count in units.items()
             ),
@@ -319,6 +320,7 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
             breadth_mm=shipment.breadth_mm,
             height_mm=shipment.height_mm,
             order_external_id=order.external_id,
+            sold_at=order.source,
         ),
         register=tuple({place.id: place for place in (origin, back)}.values()),
     )

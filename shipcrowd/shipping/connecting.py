@@ -190,7 +190,7 @@ async def connect(
     TooManyTries, and the outside failures Unavailable and Malformed.
     """
     vendor = vendors.vendor(courier)
-    if vendor.marketplace:
+    if vendor.channel is not None:
         raise NothingToConnect(f"{vendor.name} comes with its store; connect that")
     if not vendor.credentials.model_fields:
         raise NothingToConnect(f"{vendor.name} is there for everyone")

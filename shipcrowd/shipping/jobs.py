@@ -264,10 +264,10 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     whose = await news.by_awb(courier, awbs)
     try:
         async with using(courier, account_company_id, account_id) as handle:
-            if isinstance(handle, TracksByItsOwnId):
-                replies = await handle.scans_of(await news.courier_ids(courier, whose))
-            else:
-                replies = await handle.scans(awbs)
+            ids = await news.courier_ids(courier, whose) if isinstance(handle, TracksByItsOwnId) else {}
+            replies = dict(await handle.scans_of(ids)) if ids and isinstance(handle, TracksByItsOwnId) else {}
+            if others := [awb for awb in awbs if awb not in ids]:
+                replies |= await handle.scans(others)  # one whose AWB a person typed has no other id
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))

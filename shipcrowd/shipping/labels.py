@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
-from shipcrowd.couriers.contract import FetchesLabels, Payment
+from shipcrowd.couriers.contract import FetchesLabels, LabelUnderWay, Payment
 from shipcrowd.documents import keeping
 from shipcrowd.documents.merge import NamedPdf, four_up_async, merged_async
 from shipcrowd.documents.papers import (
@@ -25,6 +25,7 @@ from shipcrowd.documents.render import labels_pdf_async, packing_slips_pdf_async
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import audit, clock, tenancy
 from shipcrowd.kernel.errors import Conflict, NotFound
+from shipcrowd.kernel.jobs import Later
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders.models import OrderLine
@@ -200,7 +201,7 @@ async def packing_slips(company_id: UUID, shipment_ids: Sequence[UUID], layout: 
 
 async def fetch(company_id: UUID, shipment_id: UUID, *, good_until: datetime | None = None) -> None:
     """Store the courier's own label, untouched: load, call, record. Nothing to do where it is there already, and, for
-    a courier whose labels end, good for longer than until `good_until`."""
+    a courier whose labels end, good for longer than until `good_until`. Raises Later while the courier makes it."""
     async with tenancy.acting_for(company_id) as session:
         shipment = await session.get(Shipment, (company_id, shipment_id))
         if shipment is None:
@@ -220,6 +221,11 @@ async def fetch(company_id: UUID, shipment_id: UUID, *, good_until: datetime | N
         if not isinstance(courier, FetchesLabels):
             return
         pdf = await courier.fetch_label(url)
+    if isinstance(pdf, LabelUnderWay):
+        async with tenancy.acting_for(company_id) as session:
+            known = update(Shipment).where(Shipment.id == shipment_id, Shipment.redacted_at.is_(None))
+            await session.execute(known.values(label_url=pdf.url))
+        raise Later(timedelta(seconds=pdf.seconds))
     await keeping.store().put(key, pdf, "application/pdf")
     async with tenancy.acting_for(company_id) as session:
         hours = vendors.vendor(opening[0]).label_hours

@@ -19,11 +19,12 @@ from shipcrowd.couriers.contract import Parcel, Payment, ServiceOffer
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, ShipcrowdError
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
 from shipcrowd.orders.schemas import Fulfilment
+from shipcrowd.pincodes.address import Address
 from shipcrowd.pincodes.states import state_code
 from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
@@ -137,9 +138,9 @@ def measured(order: Order, package: Package, box: Box | None = None) -> Package:
     return Package(**found)
 
 
-def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
+def parcel_of(order: Order, package: Package, origin: Address) -> Parcel:
     return Parcel(
-        from_pincode=from_pincode,
+        from_pincode=origin.pincode,
         to_pincode=order.pincode,
         weight_grams=package.weight_grams or 0,
         length_mm=package.length_mm or 0,
@@ -148,6 +149,12 @@ def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
         payment=Payment(order.payment),
         declared_value=order.total_paise,
         to_collect=order.to_collect_paise,
+        from_city=origin.city,
+        from_state=origin.state,
+        to_city=order.city,
+        to_state=order.province,
+        sold_at=order.source,
+        order_external_id=order.external_id,
     )
 
 
@@ -159,7 +166,7 @@ async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None,
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
     whole = measured(order, package, (await preferences.of(session)).box)
-    return Ask(order.id, whole, place, parcel_of(order, whole, place.address.pincode))
+    return Ask(order.id, whole, place, parcel_of(order, whole, place.address))
 
 
 async def ask_all(
@@ -194,7 +201,7 @@ async def quote(
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-        goes = (order.fulfilment, order.connection_id)
+        goes = (order.fulfilment, order.connection_id, order.source)
     every = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
     known = [account for account in every if account.carries(*goes)]
     usable = [account for account in known if account.usable]
@@ -207,12 +214,11 @@ async def quote(
             failures = [answer for _, answer in answers if isinstance(answer, OutsideFailure)]
             if failures and all(isinstance(failure, Disconnected) for failure in failures):
                 raise NoCourierToAsk(_why_none([account for account, _ in answers], order.fulfilment))
-            if failures:
-                raise CouriersUnavailable("; ".join(str(failure) for failure in failures))
-            raise NotServiceable(
-                f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}",
-                field="pincode",
-            )
+            if away := [failure for failure in failures if not isinstance(failure, Refused)]:
+                raise CouriersUnavailable("; ".join(str(failure) for failure in away))
+            lane = f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}"
+            said = [failure.message for failure in failures if isinstance(failure, Refused)]
+            raise NotServiceable("; ".join([lane, *said]), field="pincode")
         made = Quote(
             company_id=company_id,
             order_id=order_id,

@@ -129,6 +129,10 @@ async def take_scans(
 
 
 async def _store(session: AsyncSession, shipment: Shipment, scans: Sequence[Scan], via: Via) -> int:
+    if any(scan.seen for scan in scans):
+        newest = select(ScanRow.status).where(ScanRow.shipment_id == shipment.id)
+        latest = await session.scalar(newest.order_by(ScanRow.at.desc(), ScanRow.id.desc()).limit(1))
+        scans = [scan for scan in scans if not (scan.seen and scan.status[:120] == latest)]
     if not scans:
         return 0
     now = clock.now()

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from shipcrowd.channels.contract import Dispatch, Milestone, Page, SalesChannel, StoreAccount, StoreInfo
+from shipcrowd.channels.contract import Dispatch, FeedTicket, Milestone, Page, SalesChannel, StoreAccount, StoreInfo
+from shipcrowd.integrations.amazon import cancelling, mapping, orders, subscriptions, words
 from shipcrowd.integrations.amazon import dispatch as dispatching
-from shipcrowd.integrations.amazon import mapping, orders, subscriptions, words
 from shipcrowd.integrations.amazon.account import AmazonCredentials, amazon_app, lapses_at
 from shipcrowd.integrations.amazon.client import AmazonClient
-from shipcrowd.integrations.amazon.operations import CANCEL_ORDER, PARTICIPATIONS
+from shipcrowd.integrations.amazon.operations import PARTICIPATIONS
 from shipcrowd.integrations.amazon.raw import objects, reading, text, within
-from shipcrowd.integrations.amazon.refusals import NotDone
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Refused
 from shipcrowd.orders.schemas import IncomingOrder
@@ -106,15 +105,11 @@ class AmazonChannel:
 class CancellingAmazonChannel(AmazonChannel):
     """The same, where the operator lets orders be cancelled at Amazon."""
 
-    async def cancel_order(self, order_ref: str, reason: str) -> None:
-        body = {"cancelReasonCode": words.cancel_reason(reason)}
-        try:
-            await self._client.call(CANCEL_ORDER, path={"orderId": order_ref}, body=body)
-        except NotDone:
-            # Cancelled already, by the buyer or by a try whose answer was lost, is what was wanted.
-            raw = await orders.raw_order(self._client, order_ref)
-            if text(within(raw, "fulfillment").get("fulfillmentStatus")) not in ("CANCELLED", "CANCELED"):
-                raise
+    async def cancel_order(self, order_ref: str, reason: str) -> FeedTicket | None:
+        return await cancelling.cancel(self._client, order_ref, reason)
+
+    async def cancellation(self, ticket: FeedTicket) -> bool:
+        return await cancelling.done(self._client, ticket)
 
 
 def open_channel(account: StoreAccount) -> SalesChannel:

@@ -161,6 +161,9 @@ class AmazonClient:
 
     async def _not_now(self, operation: Operation, failure: Unavailable) -> Unavailable:
         reply = failure.reply
+        if failure.maybe_received and not operation.once:
+            # Whether it was received makes no difference: it may simply be asked again.
+            failure = Unavailable(str(failure), retry_after=failure.retry_after, reply=reply)
         if reply is None:
             return failure
         log.info("amazon_unavailable", what=operation.name, status=reply.status, request=_id(reply))

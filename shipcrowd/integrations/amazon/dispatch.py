@@ -18,12 +18,17 @@ from shipcrowd.integrations.amazon.raw import entries, objects, reading, text, w
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Refused
 
+AMAZONS = frozenset({"amazon", "amazon_shipping"})
+"""Couriers of ours that are Amazon's: a label bought from Amazon must not be confirmed."""
+
 _OVER = frozenset({"DELIVERED", "CANCELLED"})
 
 
-async def confirm(client: AmazonClient, order_ref: str, dispatch: Dispatch) -> str:
-    """Confirm a parcel; its package reference. Safe to repeat. Raises Refused for orders Amazon itself ships, and
-    what Amazon refuses."""
+async def confirm(client: AmazonClient, order_ref: str, dispatch: Dispatch) -> str | None:
+    """Confirm a parcel; its package reference, None for one that was booked with Amazon, which knows of it. Safe to
+    repeat. Raises Refused for orders Amazon itself ships, and what Amazon refuses."""
+    if dispatch.courier in AMAZONS:
+        return None
     raw = await raw_order(client, order_ref)
     with reading("order", raw):
         _refuse_what_amazon_ships(raw)

@@ -16,6 +16,7 @@ from shipcrowd.kernel.outbound import Http, Json, Malformed, Refused, Unavailabl
 FEED_BYTES = 10 * 1024 * 1024
 """Amazon's own limit of one feed."""
 UNPACKED_BYTES = 100 * 1024 * 1024
+PACKED_BYTES = 32 * 1024 * 1024
 DEPTH = 64
 
 _HOSTS = ("amazonaws.com", "cloudfront.net")
@@ -55,11 +56,11 @@ async def upload(http: Http, url: str, content: bytes, content_type: str) -> Non
         raise _storage_failure("upload_refused", reply.status, reply.body)
 
 
-async def download(http: Http, document: Mapping[str, Json]) -> bytes:
+async def download(http: Http, document: Mapping[str, Json], *, most: int = UNPACKED_BYTES) -> bytes:
     """The content of a document as `getFeedDocument` or `getReportDocument` describes it, unpacked.
 
-    Raises UntrustedDocument, Malformed (it does not unpack, or is larger than UNPACKED_BYTES), Refused and Unavailable
-    (the address has lapsed: ask for the document again).
+    Raises UntrustedDocument, Malformed (it does not unpack, or is larger than `most`, or than PACKED_BYTES on the way),
+    Refused and Unavailable (the address has lapsed: ask for the document again).
     """
     with reading("document", {key: value for key, value in document.items() if key != "url"}):
         url = text(document["url"])
@@ -67,10 +68,17 @@ async def download(http: Http, document: Mapping[str, Json]) -> bytes:
     trusted(url)
     if packed not in ("", "GZIP"):
         raise UntrustedDocument(f"Amazon packed a document as {packed[:20]}, which we cannot unpack")
-    reply = await http.request("GET", url, what="download_document", repeatable=True, read_seconds=60)
+    reply = await http.request(
+        "GET",
+        url,
+        what="download_document",
+        repeatable=True,
+        read_seconds=60,
+        reply_bytes=PACKED_BYTES if packed else min(PACKED_BYTES, most),
+    )
     if not reply.ok:
         raise _storage_failure("download_refused", reply.status, reply.body)
-    return unpacked(reply.body) if packed else reply.body
+    return unpacked(reply.body, most) if packed else reply.body
 
 
 def unpacked(content: bytes, most: int = UNPACKED_BYTES) -> bytes:

@@ -6,14 +6,14 @@ page. Source: orders 2026-01-01.
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from shipcrowd.channels.contract import FailedItem, Page
 from shipcrowd.integrations.amazon import mapping, words
 from shipcrowd.integrations.amazon.client import AmazonClient
 from shipcrowd.integrations.amazon.operations import GET_ORDER, SEARCH_ORDERS
-from shipcrowd.integrations.amazon.raw import entries, obj, shown, text, within
+from shipcrowd.integrations.amazon.raw import entries, obj, shown, stamp, text, within
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Malformed
 from shipcrowd.orders.schemas import IncomingOrder
@@ -38,7 +38,7 @@ async def changed(client: AmazonClient, since: datetime, family: Family = "lastU
     """
     since = min(since, clock.now() - _SETTLED)
     asked = {
-        f"{family}After": _stamp(since),
+        f"{family}After": stamp(since),
         "marketplaceIds": [(await client.credentials()).place.id],
         "includedData": DATA,
         "maxResultsPerPage": PAGE,
@@ -100,7 +100,3 @@ def _field(raw: Json, name: str) -> Json:
         return None
     value = found.get(name)
     return value if isinstance(value, str) else None
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

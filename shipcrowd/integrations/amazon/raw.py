@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import cast
 
 from pydantic import ValidationError
@@ -50,6 +51,11 @@ def within(value: Json, *steps: str) -> dict[str, Json]:
 def shown(raw: Json) -> str:
     """Text of a record, for `Malformed.raw`."""
     return json.dumps(raw, default=str)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as Amazon writes and reads it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @contextmanager

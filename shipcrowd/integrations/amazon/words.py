@@ -69,6 +69,15 @@ CANCEL_REASONS: Mapping[str, str] = {
 }
 """Part of our reason → Amazon's code."""
 
+FEED_CANCEL_REASONS: Mapping[str, str] = {
+    "NO_INVENTORY": "NoInventory",
+    "BUYER_CANCELLED": "BuyerCanceled",
+    "SHIPPING_ADDRESS_UNDELIVERABLE": "ShippingAddressUndeliverable",
+    "CUSTOMER_EXCHANGE": "CustomerExchange",
+    "PRICING_ERROR": "PricingError",
+}
+"""Amazon's code → how its XML feed spells it."""
+
 CARRIERS: Mapping[str, str] = {
     "bluedart": "BlueDart",
     "delhivery": "Delhivery",

@@ -43,7 +43,7 @@ vendor = ChannelVendor(
     paces={HOUR: (200.0, 800 / 3600), SECOND: (5.0, 5.0), STOCK: (1.0, 10.0)},
     reserve=0.2,
     stock_batch=50,
-    courier=FlipkartCourier,
+    couriers={"flipkart": FlipkartCourier},
     store_id=account.store_id,
 )
 

@@ -692,6 +692,7 @@ def upgrade() -> None:
     sa.Column('state', sa.Text(), nullable=False),
     sa.Column('code', sa.Text(), nullable=True),
     sa.Column('because', sa.Text(), nullable=True),
+    sa.Column('ticket', sa.Text(), nullable=True),
     sa.Column('asked_by', sa.Text(), nullable=False),
     sa.Column('asked_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),

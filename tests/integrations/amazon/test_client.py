@@ -249,21 +249,29 @@ async def test_what_amazon_refuses_is_told_with_its_words(amazon, answer, code, 
     assert len(amazon.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        refused(500, "InternalFailure", "oops"),
-        httpx2.Response(503, content=b"<html>Service Unavailable</html>"),
-        httpx2.ReadTimeout("late"),
-    ],
-)
+TROUBLE = [
+    refused(500, "InternalFailure", "oops"),
+    httpx2.Response(503, content=b"<html>Service Unavailable</html>"),
+    httpx2.ReadTimeout("late"),
+]
+
+
+@pytest.mark.parametrize("answer", TROUBLE)
 async def test_trouble_on_their_side_is_unavailable_and_takes_one_place_in_the_bucket(amazon, answer):
     amazon.on("getOrder", answer)
     with pytest.raises(Unavailable) as raised:
         await ask(amazon)
-    assert raised.value.maybe_received
+    assert not raised.value.maybe_received  # whether it was received makes no difference to a question
     assert raised.value.retry_after is None
     assert amazon.paced == [("getOrder", 1)]
+
+
+@pytest.mark.parametrize("answer", TROUBLE)
+async def test_what_must_not_happen_twice_may_have_been_received(amazon, answer):
+    amazon.on("createScheduledPackage", answer)
+    with pytest.raises(Unavailable) as raised:
+        await amazon.client().call(ops.CREATE_PACKAGE, body={})
+    assert raised.value.maybe_received
 
 
 async def test_html_with_a_200_is_malformed(amazon):

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from jsonschema import Draft4Validator
+from jsonschema_rs import Draft4Validator
 
 from shipcrowd.integrations.amazon import mapping
 from shipcrowd.integrations.amazon.operations import OPERATIONS, Operation
