@@ -2,7 +2,8 @@
 ships is booked like any other parcel and confirmed at Amazon; what cannot or must not be shipped is left alone.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -31,7 +32,7 @@ Amazon's search tells nothing younger than two minutes."""
 PARTS: Mapping[str, NewAmazonOrder] = {
     "prepaid": NewAmazonOrder(pincode="560034"),
     "cash on delivery": NewAmazonOrder(kind=OrderKind.cod, pincode="110024"),
-    "Easy Ship": NewAmazonOrder(kind=OrderKind.easy_ship),
+    "Easy Ship": NewAmazonOrder(kind=OrderKind.easy_ship_cod),
     "FBA": NewAmazonOrder(kind=OrderKind.fba),
     "the buyer asks to cancel": NewAmazonOrder(cancel_reason="Ordered by mistake"),
     "pending": NewAmazonOrder(pending=True),
@@ -39,6 +40,7 @@ PARTS: Mapping[str, NewAmazonOrder] = {
 }
 """What is announced while the store is connected. By its part in the story."""
 
+EASY_SHIP = "Easy Ship"
 OF_THE_SELLER = ("prepaid", "cash on delivery", "before the store was connected", "its notification lost")
 LEFT_ALONE = ("FBA", "the buyer asks to cancel", "pending", "without the buyer")
 
@@ -132,17 +134,17 @@ async def orders_come_in(day: Day, told: Amazon) -> None:
 
 
 async def ship(day: Day, told: Amazon) -> None:
-    """One click on all of them but Easy Ship's, and what Amazon hears of the parcels."""
+    """Each order by the courier it belongs to; what must not be shipped is tried with one click, and refused. Then
+    what Amazon hears of the parcels."""
     orders = await of_amazon(day)
-    wanted = [orders[told.named[part]]["id"] for part in (*OF_THE_SELLER, *LEFT_ALONE)]
-    for part in OF_THE_SELLER:
-        await day.seller.patch(f"/orders/{orders[told.named[part]]['id']}", {"weight_grams": GRAMS})
+    for part in (*OF_THE_SELLER, EASY_SHIP):
+        await book(day, orders[told.named[part]], "amazon" if part == EASY_SHIP else "velocity")
+    wanted = [orders[told.named[part]]["id"] for part in LEFT_ALONE]
     run = await day.seller.post("/shipments/bulk", {"order_ids": wanted, "choose": "cheapest"})
     ended = await until(
-        "shipping Amazon's orders",
+        "trying what must not be shipped",
         lambda: day.seller.get(f"/shipments/bulk/{run['id']}"),
         lambda seen: seen["finished"],
-        seconds=90,
     )
     told.bulk = {item["order_id"]: item for item in ended["items"]}
     await until(
@@ -151,6 +153,24 @@ async def ship(day: Day, told: Amazon) -> None:
         lambda there: all(there[told.named[part]].status == "SHIPPED" for part in OF_THE_SELLER),
         seconds=90,
     )
+    easy_ship = orders[told.named[EASY_SHIP]]["id"]
+    await until(
+        "scheduling Easy Ship's parcel",
+        lambda: day.seller.everything("/shipments", order_id=easy_ship),
+        lambda found: bool(found) and found[0]["awb"] is not None,
+    )
+
+
+async def book(day: Day, order: Mapping[str, Any], courier: str) -> None:
+    """Weigh the order and book it with the cheapest that this courier offers."""
+    await day.seller.patch(f"/orders/{order['id']}", {"weight_grams": GRAMS})
+    quote = await day.seller.post("/quotes", {"order_id": order["id"]})
+    offered = [each for each in quote["options"] if each["courier"] == courier and each["price_paise"] is not None]
+    if not offered:
+        raise NotAnswered(f"No offer of {courier} for {order['number']}.")
+    option = min(offered, key=lambda each: each["price_paise"])
+    chosen = {"quote_id": quote["id"], "service": option["service"], "account_id": option["account_id"]}
+    await day.seller.post("/shipments", chosen)
 
 
 async def of_amazon(day: Day) -> dict[str, dict[str, Any]]:
@@ -180,7 +200,7 @@ async def checked(day: Day, told: Amazon) -> tuple[list[tuple[str, str]], list[C
         ("orders in from Amazon", str(len(listed))),
         ("  announced / found by sweep", f"{len(PARTS)} / {len(there) - len(PARTS)}"),
         ("  cash on delivery", str(sum(order["payment"] == "cod" for order in listed))),
-        ("parcels booked for Amazon", ", ".join(sorted(p["carrier"] for p in parcels))),
+        ("parcels booked for Amazon", ", ".join(f"{name} {n}" for name, n in couriers(parcels))),
         ("confirmed at Amazon", str(sum(order.status == "SHIPPED" for order in there.values()))),
         ("left alone, and why", ""),
         *((f"  {part}", why(told, ours[told.named[part]])) for part in LEFT_ALONE),
@@ -188,8 +208,8 @@ async def checked(day: Day, told: Amazon) -> tuple[list[tuple[str, str]], list[C
     return rows, [
         Check("every order of Amazon's came in, once", len(listed) == len(ours) and set(ours) == set(there)),
         Check(
-            "the orders the seller ships were booked, once each, and nothing else",
-            [len(booked[part]) for part in told.named] == [int(part in OF_THE_SELLER) for part in told.named],
+            "what may be shipped was booked, once each, and nothing else",
+            [len(booked[part]) for part in told.named] == [int(part not in LEFT_ALONE) for part in told.named],
         ),
         Check("Amazon knows each parcel by its number", *confirmed(told, there, booked)),
         Check(
@@ -202,10 +222,14 @@ async def checked(day: Day, told: Amazon) -> tuple[list[tuple[str, str]], list[C
             "the order without its buyer is kept, and marked",
             "did not show" in ours[told.named["without the buyer"]]["problems"].get("ship_to", ""),
         ),
-        await only_amazon_carries_easy_ship(day, ours[told.named["Easy Ship"]]),
+        easy_ship(ours[told.named[EASY_SHIP]], there[told.named[EASY_SHIP]], booked[EASY_SHIP]),
         Check("Amazon was not asked more often than it allows", not overdrawn, ", ".join(overdrawn)),
         *await books_and_jobs(day),
     ]
+
+
+def couriers(parcels: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    return Counter(str(parcel["courier"]) for parcel in parcels).most_common()
 
 
 def why(told: Amazon, order: Mapping[str, Any]) -> str:
@@ -241,15 +265,15 @@ def left_alone(told: Amazon, ours: Mapping[str, dict[str, Any]]) -> list[Check]:
     return checks
 
 
-async def only_amazon_carries_easy_ship(day: Day, order: Mapping[str, Any]) -> Check:
-    """Amazon's own courier carries it: no other may be offered, and no price may hide that."""
-    asked = {"order_id": order["id"], "weight_grams": GRAMS}
-    try:
-        offered = {option["courier"] for option in (await day.seller.post("/quotes", asked))["options"]}
-    except NotAnswered:
-        offered = set[str]()  # nobody may carry it
-    good = order["fulfilment"] == "marketplace_logistics" and "Easy Ship" in order["tags"] and offered <= {"amazon"}
-    return Check("the Easy Ship order is left to Amazon's own courier", good, f"offered: {', '.join(sorted(offered))}")
+def easy_ship(order: Mapping[str, Any], there: AmazonOrderView, parcels: Sequence[Mapping[str, Any]]) -> Check:
+    """Amazon's own courier carries it, under the number Amazon gave; nobody confirmed it besides."""
+    carried = [(parcel["courier"], parcel["awb"]) for parcel in parcels]
+    good = (
+        order["fulfilment"] == "marketplace_logistics"
+        and carried == [("amazon", there.easy_ship_tracking)]
+        and not there.packages
+    )
+    return Check("the Easy Ship order is carried by Amazon's own courier", good, f"{carried}")
 
 
 async def books_and_jobs(day: Day) -> list[Check]:
