@@ -116,9 +116,21 @@ class Merchant:
         """Weigh and book an order, and let everything that follows happen; the shipment."""
         order = await self.order(order_id)
         await self.person.ask("PATCH", f"/orders/{order['id']}", {"weight_grams": GRAMS})
-        shipment = await self.person.book(order)
+        shipment = await self.book(order["id"])
+        assert shipment is not None
         await self.settle()
         return await self.person.shipment(shipment["id"])
+
+    async def book(self, order_id: str) -> dict[str, Any] | None:
+        """Book our order with the cheapest of Velocity's offers; None when it has none just now."""
+        quote = await self.person.send("POST", "/quotes", {"order_id": order_id})
+        options = quote.json()["options"] if quote.is_success else []
+        offered = [each for each in options if each["courier"] == "velocity" and each["price_paise"] is not None]
+        if not offered:
+            return None
+        option = min(offered, key=lambda each: each["price_paise"])
+        chosen = {"quote_id": quote.json()["id"], "service": option["service"], "account_id": option["account_id"]}
+        return await self.person.post("/shipments", chosen)
 
     async def failed_items(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = (await self.person.get("/integrations/amazon/failed-items"))["items"]
