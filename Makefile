@@ -28,8 +28,10 @@ bench: assets ## Figures beside their baselines
 	$(RUN) python -m bench $(ROWS)
 
 soak: assets ## Days of trade with faults, one after another (DAYS=10)
-	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py
-	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/flipkart/test_soak.py
+	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py \
+		tests/journeys/amazon/test_soak.py tests/journeys/flipkart/test_soak.py
+	SHIPCROWD_SOAK_SELLERS=50 SHIPCROWD_SOAK_HOURS=24 SHIPCROWD_SOAK_ORDERS=400 \
+		$(RUN) pytest -s tests/journeys/amazon/test_a_day.py
 	SHIPCROWD_DAY_STORES=50 SHIPCROWD_DAY_SHIPMENTS=300 SHIPCROWD_DAY_HOURS=24 \
 		$(RUN) pytest -s tests/journeys/flipkart/test_day.py
 

@@ -88,6 +88,11 @@ class Stage:
         os.environ.update(self.environment)
         asyncio.run(migrations.upgrade(databases[0], databases[1]))
 
+    def tell(self, more: Mapping[str, str]) -> None:
+        """Settings for the processes started from now on."""
+        self.environment |= more
+        os.environ.update(more)
+
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start one process of the product; its output goes to `logs/<name>.log`."""
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
