@@ -134,7 +134,7 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, shop or expected, credentials)
+    info = await _try(vendor, expected, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
