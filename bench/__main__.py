@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from bench import intake, labels, memory, orders, queue
+from bench import feeding, intake, labels, memory, orders, queue
 from bench.ground import Ground, ground
 from bench.rows import Row, table
 
@@ -15,6 +15,7 @@ ROWS: Mapping[str, Callable[[Ground], Sequence[Row]]] = {
     "list": orders.listing,
     "labels": labels.bench,
     "memory": memory.bench,
+    "amazon-feed": feeding.bench,
 }
 
 
