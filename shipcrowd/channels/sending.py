@@ -166,12 +166,12 @@ async def due(session: AsyncSession, run: Run) -> Batch | None:
     await _renew(session, run)
     connection = run.connection
     store = (connection.company_id, connection.id)
-    wire = await db.driver(session)
-    settled = await wire.fetch(SUPERSEDE, *store, clock.now())
-    settled += await wire.fetch(HELD_THERE, *store, clock.now())
-    await _recount(session, settled)
     most = vendors.vendor(connection.vendor).stock_batch
-    rows = await wire.fetch(PICK, *store, most)
+    async with stock.in_bulk(session) as wire:
+        settled = await wire.fetch(SUPERSEDE, *store, clock.now())
+        settled += await wire.fetch(HELD_THERE, *store, clock.now())
+        rows = await wire.fetch(PICK, *store, most)
+    await _recount(session, settled)
     if not rows:
         return None
     singly = bool(rows[0]["singly"])
@@ -352,7 +352,8 @@ async def feed_told(session: AsyncSession, feed_id: UUID, told: contract.FeedSta
             }
             for refusal in told.refusals
         ]
-        done = await wire.fetch(FEED_DONE, feed.company_id, feed.id, to_json(rows).decode(), now)
+        async with stock.in_bulk(session) as wire:
+            done = await wire.fetch(FEED_DONE, feed.company_id, feed.id, to_json(rows).decode(), now)
         feed.state = FeedState.done
     else:
         words = told.reason[:500] or "The channel could not work off the file."

@@ -4,7 +4,8 @@ A push says, for one store, how many of each thing may be sold, in absolute numb
 holds (`seq`), whenever either is sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -108,19 +109,30 @@ async def make(session: AsyncSession, connection: Connection, levels: Sequence[L
         }
         for n, level in enumerate(levels)
     ]
-    await (await db.driver(session)).execute(
-        INSERT,
-        connection.company_id,
-        connection.id,
-        push.id,
-        seq,
-        to_json(rows).decode(),
-        vendors.vendor(connection.vendor).stock_by_sku,
-        now,
-    )
+    async with in_bulk(session) as wire:
+        await wire.execute(
+            INSERT,
+            connection.company_id,
+            connection.id,
+            push.id,
+            seq,
+            to_json(rows).decode(),
+            vendors.vendor(connection.vendor).stock_by_sku,
+            now,
+        )
     await recount(session, [push.id])
     await session.refresh(push)
     return push
+
+
+@asynccontextmanager
+async def in_bulk(session: AsyncSession) -> AsyncGenerator[Any]:
+    """The driver for statements that put thousands of rows beside thousands. Of rows written a moment ago, and of a
+    list in a parameter, PostgreSQL thinks that there are few, and would compare each with each, for minutes."""
+    wire = await db.driver(session)
+    await wire.execute("SET LOCAL enable_nestloop = off")
+    yield wire
+    await wire.execute("SET LOCAL enable_nestloop = on")
 
 
 RECOUNT = """
