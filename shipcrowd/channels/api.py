@@ -188,7 +188,7 @@ async def resume(platform: str, store_id: UUID, who: Writes) -> StoreDetailOut:
 
 @router.post("/{platform}/stores/{store_id}/sync-shipments", status_code=202)
 @router.post("/{platform}/stores/{store_id}/sync-orders", status_code=202)
-@router.post("/{platform}/stores/{store_id}/sync/orders", status_code=202)
+@router.post("/{platform}/stores/{store_id}/sync/orders", status_code=202, name="sync_now")
 async def sync_orders(platform: str, store_id: UUID, who: Writes) -> Accepted:
     """Read the store's changed orders now. A marketplace's shipments are orders here; the three names are one verb."""
     async with acting_for(who.company_id) as session:
