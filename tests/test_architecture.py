@@ -463,6 +463,7 @@ def test_every_open_json_column_says_what_it_holds():
 
 HASHES = {
     ("api_keys", "secret_hash"),
+    ("app_secrets", "fingerprint"),
     ("idempotency_answers", "body_hash"),
     ("orders", "email_hash"),
     ("orders", "phone_hash"),

@@ -59,6 +59,7 @@ KINDS = {
 """Name of a parameter or field → the table its ids are of."""
 
 MUST_HAVE = {
+    "app_secrets",
     "announcements", "api_keys", "audit", "bulk_items", "bulk_runs", "companies", "connections", "failed_items",
     "inbox", "ledger_accounts", "ledger_movements", "manifests", "order_events", "order_lines", "order_references",
     "orders", "pickups", "place_registrations", "places", "quotes", "rate_cards", "scans", "shipment_lines",

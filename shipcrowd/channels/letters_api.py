@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shipcrowd.channels import letters
 from shipcrowd.identity.api import May, Member
+from shipcrowd.kernel import pages
 from shipcrowd.kernel.pages import After, Limit, Page
 from shipcrowd.kernel.tenancy import PLATFORM_COMPANY
 from shipcrowd.orders.schemas import Input
@@ -57,6 +58,8 @@ async def list_letters(
     limit: Limit = 50,
 ) -> Page[LetterOut]:
     """Messages of vendors' queues that wait for the operator, newest first."""
+    if after:
+        pages.parse(after)  # what is wrong with the request is wrong whoever asks
     platforms(who)
     found, following = await letters.page(after=after, limit=limit, failed=not settled)
     return Page(items=[LetterOut.model_validate(each) for each in found], next=following)
