@@ -62,8 +62,7 @@ async def show(request: Request, who: Reads, manifest_id: UUID) -> Response:
     return await manifest_page(request, who, manifest_id)
 
 
-@router.post("/manifests/{manifest_id:uuid}/waiting")
-@web.shown_again_on(manifest_page)
+@router.get("/manifests/{manifest_id:uuid}/waiting")
 async def waiting(request: Request, who: Reads, manifest_id: UUID) -> Response:
     found = await collecting.hand_overs(who.company_id, manifest_id)
     return await manifest_page(request, who, manifest_id, waiting=found)

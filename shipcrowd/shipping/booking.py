@@ -267,10 +267,8 @@ async def route_to(session: AsyncSession, shipment: Shipment, kind: str, key: st
 
 
 async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | None:
-    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask.
-
-    An earlier attempt whose end nobody recorded (the worker died) makes the shipment unconfirmed instead.
-    """
+    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An earlier
+    attempt whose end nobody recorded (the worker died) makes the shipment unconfirmed instead."""
     found = await locked(session, shipment_id)
     if found is None or found[1].state != State.booking:
         return None
@@ -464,10 +462,8 @@ async def outcome_unknown(session: AsyncSession, shipment_id: UUID, *, because: 
 async def settle_with_awb(
     session: AsyncSession, shipment_id: UUID, *, awb: str, carrier: str = "", actor: str
 ) -> Shipment:
-    """A person or a tracking hit found the parcel: its AWB confirms the booking.
-
-    Raises ShipmentNotFound, NotUnconfirmed, AwbTaken.
-    """
+    """A person or a tracking hit found the parcel: its AWB confirms the booking. Raises ShipmentNotFound,
+    NotUnconfirmed, AwbTaken."""
     order, shipment = await _unconfirmed(session, shipment_id)
     orders.tell(session, order, "settled", f"{shipment.number}: found at the courier as {awb}", actor=actor)
     given = Booking(awb=awb, carrier=carrier or shipment.carrier)

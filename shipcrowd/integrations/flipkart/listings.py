@@ -69,8 +69,7 @@ async def set_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> lis
         if found is None:
             refused.append(_unmapped(change.external_variant_id))
             continue
-        amounts = [change.selling, *([change.mrp] if change.mrp is not None else [])]
-        if any(amount.paise % 100 or amount.paise <= 0 for amount in amounts):
+        if not _whole_rupees(change):
             refused.append(
                 StockRefusal(change.external_variant_id, "not_whole_rupees", "Flipkart takes whole rupees above zero.")
             )
@@ -86,9 +85,15 @@ async def set_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> lis
     return refused + await _update(api, client.SET_PRICE, wanted, whose)
 
 
+def _whole_rupees(change: PriceChange) -> bool:
+    amounts = (change.selling, change.mrp or change.selling)
+    return all(amount.paise > 0 and amount.paise % 100 == 0 for amount in amounts)
+
+
 async def _printed_prices(api: FlipkartClient, changes: Sequence[PriceChange]) -> Mapping[str, Json]:
     """The MRPs Flipkart has, in rupees, of the SKUs whose change leaves the MRP: both go together there."""
-    found = [mapping.split_variant(change.external_variant_id) for change in changes if change.mrp is None]
+    silent = [change for change in changes if change.mrp is None and _whole_rupees(change)]
+    found = [mapping.split_variant(change.external_variant_id) for change in silent]
     known = await _read(api, [each[1] for each in found if each is not None])
     return {sku: mrp for sku, raw in known.items() if (mrp := obj(raw.get("price")).get("mrp")) is not None}
 
