@@ -143,10 +143,17 @@ async def _look(stands: Stage, seen: dict[str, float]) -> None:
         await owner.close()
 
 
-_tokens: dict[str, str] = {}
-
-
 BARE_TABLE = "CREATE TABLE bare_shipments (id text PRIMARY KEY, said text, more text)"
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What a receiver needs that does only what it must: one client, one connection, each seller's token."""
+
+    http: httpx2.AsyncClient
+    owner: db.Wire
+    tokens: dict[str, str]
+    turn: asyncio.Lock
 
 
 async def _all_bare(
@@ -154,25 +161,25 @@ async def _all_bare(
 ) -> list[float]:
     """The seconds each of as many shipments takes when nothing is done that need not be."""
     owner = await db.open_connection(stands.ground.owner(stands.name))
-    turn = asyncio.Lock()
     try:
         await owner.execute(BARE_TABLE)
-        return await _at_a_rate(sellers, rate, seconds, lambda seller: _read_bare(stands, desk, seller, owner, turn))
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+            tokens = {seller.id: await _token(stands.sandbox, http, seller) for seller in sellers}
+            bare = Bare(http, owner, tokens, asyncio.Lock())
+            return await _at_a_rate(sellers, rate, seconds, lambda seller: _read_bare(stands, desk, seller, bare))
     finally:
         await owner.close()
 
 
-async def _read_bare(stands: Stage, desk: DeskClient, seller: SellerView, owner: db.Wire, turn: asyncio.Lock) -> None:
+async def _read_bare(stands: Stage, desk: DeskClient, seller: SellerView, bare: Bare) -> None:
     """A shipment placed, read with its details, and one row written: what any receiver has to do."""
     made = await desk.flipkart.place(seller.id, NewShipment(silent=True))
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
-        token = _tokens.get(seller.id) or _tokens.setdefault(seller.id, await _token(stands.sandbox, http, seller))
-        headers = {"authorization": f"Bearer {token}"}
-        base = f"{stands.sandbox}/{FLIPKART}/sellers/v3/shipments"
-        one = await http.get(base, params={"shipmentIds": made.id}, headers=headers)
-        more = await http.get(f"{base}/{made.id}", headers=headers)
-    async with turn:
-        await owner.execute("INSERT INTO bare_shipments VALUES ($1, $2, $3)", made.id, one.text, more.text)
+    headers = {"authorization": f"Bearer {bare.tokens[seller.id]}"}
+    base = f"{stands.sandbox}/{FLIPKART}/sellers/v3/shipments"
+    one = await bare.http.get(base, params={"shipmentIds": made.id}, headers=headers)
+    more = await bare.http.get(f"{base}/{made.id}", headers=headers)
+    async with bare.turn:
+        await bare.owner.execute("INSERT INTO bare_shipments VALUES ($1, $2, $3)", made.id, one.text, more.text)
 
 
 # --- reading a store ------------------------------------------------------------------------------------------------

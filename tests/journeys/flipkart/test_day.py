@@ -30,8 +30,8 @@ from tests.journeys.world import World
 REAL_PACES = True
 
 STORES = int(os.environ.get("SHIPCROWD_DAY_STORES", "2"))
-SHIPMENTS = int(os.environ.get("SHIPCROWD_DAY_SHIPMENTS", "15"))
-HOURS = float(os.environ.get("SHIPCROWD_DAY_HOURS", "2"))
+SHIPMENTS = int(os.environ.get("SHIPCROWD_DAY_SHIPMENTS", "10"))
+HOURS = float(os.environ.get("SHIPCROWD_DAY_HOURS", "1"))
 SEED = int(os.environ.get("SHIPCROWD_SOAK_SEED", "20261122"))
 TICK = timedelta(minutes=5)
 PACKING = 10
