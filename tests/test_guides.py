@@ -5,6 +5,9 @@ import importlib.util
 import json
 import re
 import shlex
+import urllib.error
+import urllib.request
+from email.message import Message
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -17,7 +20,9 @@ from botocore import xform_name
 from botocore.session import get_session
 
 from shipcrowd.cli import cli
+from shipcrowd.integrations.amazon import webhooks
 from shipcrowd.integrations.amazon.operations import OPERATIONS
+from shipcrowd.kernel import clock
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.settings import Settings
 from tests import guides
@@ -281,3 +286,32 @@ def test_amazons_rates_are_those_that_are_kept():
 def _every(rate: float) -> float | None:
     seconds = 1 / rate
     return None if seconds < 0.1 else round(seconds, 1 if seconds < 1 else None)
+
+
+# --- programs in guides ---------------------------------------------------------------------------------------------
+
+
+def test_the_relay_of_the_guide_signs_as_the_door_wants(monkeypatch):
+    page = guides.GUIDES / "amazon" / "sqs.md"
+    (relay,) = [block for block in guides.blocks(page) if block.kind == "python"]
+    posted: list[urllib.request.Request] = []
+
+    def taken(request: urllib.request.Request, timeout: float) -> None:
+        if request.data == b"refused":
+            raise urllib.error.HTTPError(request.full_url, 401, "no", Message(), None)
+        posted.append(request)
+
+    monkeypatch.setattr(urllib.request, "urlopen", taken)
+    monkeypatch.setenv("RELAY_SECRET", "between-us")
+    monkeypatch.setenv("PUBLIC_URL", "https://app.example.com")
+    given: dict[str, Any] = {}
+    exec(compile(relay.text, str(page), "exec"), given)
+    records = [{"messageId": "1", "body": '{"a": "₹"}'}, {"messageId": "2", "body": "refused"}]
+    assert given["handler"]({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    (sent,) = posted
+    assert sent.full_url == "https://app.example.com/api/v1/webhooks/amazon"
+    assert isinstance(sent.data, bytes)
+    headers = {name.lower(): value for name, value in sent.header_items()}
+    webhooks.verify(["between-us"], headers, sent.data, clock.now())
+    with pytest.raises(webhooks.ForgedRelay):
+        webhooks.verify(["another"], headers, sent.data, clock.now())
