@@ -7,6 +7,7 @@ import re
 import shlex
 import urllib.error
 import urllib.request
+from dataclasses import asdict
 from email.message import Message
 from functools import cache
 from itertools import chain
@@ -24,6 +25,7 @@ from shipcrowd.integrations.amazon import webhooks
 from shipcrowd.integrations.amazon.operations import OPERATIONS
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.sandbox.desk import Credentials
 from shipcrowd.settings import Settings
 from tests import guides
 from tests.guides import ROOT, Command, Curl
@@ -286,6 +288,15 @@ def test_amazons_rates_are_those_that_are_kept():
 def _every(rate: float) -> float | None:
     seconds = 1 / rate
     return None if seconds < 0.1 else round(seconds, 1 if seconds < 1 else None)
+
+
+def test_the_keys_of_the_stand_ins_are_theirs():
+    """Settings in the guide that makes an installation on stand-ins, beside what the stand-ins take."""
+    said = dict(re.findall(r"^SHIPCROWD_(\w+)=(\S+)$", (guides.GUIDES / "try-a-webhook.md").read_text(), re.MULTILINE))
+    theirs = {name.upper(): value for name, value in asdict(Credentials()).items()}
+    told = {name: value for name, value in said.items() if name in theirs}
+    assert told == {name: theirs[name] for name in told}
+    assert len(told) == 7
 
 
 # --- programs in guides ---------------------------------------------------------------------------------------------
