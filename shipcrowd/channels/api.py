@@ -420,4 +420,5 @@ def _tested(info: StoreInfo) -> TestOut:
         external_id=info.external_id,
         currency=info.currency,
         missing_scopes=list(info.missing_scopes),
+        details=dict(info.details),
     )

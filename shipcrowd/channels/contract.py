@@ -508,6 +508,7 @@ class ChannelVendor:
     """operation → (bucket capacity, refill per second)."""
     stock_batch: int = 250  # levels one `set_stock` takes
     stock_by_sku: bool = False  # the SKU is what stock is set by there: it is the variant's id
+    webhooks_by_store: bool = False  # their address ends with the store's id there, not with the connection's
     dispatch_batch: int = 25  # parcels one `ready_to_dispatch` takes
     reserve: float = 0.0
     """The share of every pace that is kept for what a person waits for (`StoreAccount.hurry`)."""

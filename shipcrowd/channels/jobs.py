@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, waiting
+from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, vendors, waiting
 from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
 from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
@@ -305,8 +305,11 @@ def store_key(company_id: UUID, connection_id: UUID) -> str:
 
 
 def webhook_url(connection: Connection) -> str:
-    """Where this store's webhooks are to go. It names the connection, not the shop, so that it fits any URL."""
-    return f"{settings().public_url.rstrip('/')}/api/v1/webhooks/{quote(connection.vendor)}/{connection.id}"
+    """Where this store's webhooks are to go. It names the connection, which fits any URL, unless the vendor wants the
+    store named."""
+    by_store = vendors.vendor(connection.vendor).webhooks_by_store
+    store = quote(connection.external_id, safe="") if by_store else connection.id
+    return f"{settings().public_url.rstrip('/')}/api/v1/webhooks/{quote(connection.vendor)}/{store}"
 
 
 @job(retry=PATIENTLY)

@@ -101,13 +101,15 @@ class StoreDetailOut(StoreOut):
 
 
 class TestOut(BaseModel):
-    """What came of a trial call. `ok` false: `problem` says what to do."""
+    """What came of a trial call. `ok` false: `problem` says what to do. `details`: what else the channel says of the
+    store, such as the places its stock is counted at (`location.<id>`: name)."""
 
     ok: bool
     name: str | None = None
     external_id: str | None = None
     currency: str | None = None
     missing_scopes: list[str] = []
+    details: dict[str, str] = {}
     problem: str | None = None
 
 

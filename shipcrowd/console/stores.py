@@ -58,6 +58,18 @@ async def sign_in(request: Request, who: Writes, platform: str) -> Response:
     if not store and (knows_its_store is None or knows_its_store.place is None):
         raise forms.wrong({"store": "type the store's name first"})
     url = await service.start_sign_in(who.company_id, platform=platform, store=store, actor=who.actor)
+    return _leave(request, platform, url)
+
+
+@router.get("/stores/{platform}/arrive")
+async def arrive(request: Request, who: Writes, platform: str) -> Response:
+    """A seller chose ShipCrowd in the vendor's app store, which sent the browser here: on to consent there."""
+    query = request.query_params.multi_items()
+    url = await service.arrive_to_sign_in(who.company_id, platform=platform, query=query, actor=who.actor)
+    return _leave(request, platform, url)
+
+
+def _leave(request: Request, platform: str, url: str) -> Response:
     # A page, not a redirect: the policy lets forms go to ourselves only, and a redirect counts as part of the form.
     vendor = vendors.vendor(platform)
     return web.page(request, "leave.html", title=f"To {vendor.name}", to=url, place=vendor.name)

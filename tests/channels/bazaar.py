@@ -188,7 +188,12 @@ class BazaarChannel:
 
     async def store(self) -> StoreInfo:
         far = await self._call("store")
-        return StoreInfo(far.external_id, "Kaveri Handlooms", missing_scopes=far.missing_scopes)
+        return StoreInfo(
+            far.external_id,
+            "Kaveri Handlooms",
+            missing_scopes=far.missing_scopes,
+            details={"location.L1": "Peenya"},
+        )
 
     async def orders(self, since: datetime) -> AsyncIterator[Page]:
         SHOPS[self.account.external_id].sinces.append(since)

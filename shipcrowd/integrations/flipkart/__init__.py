@@ -45,6 +45,7 @@ vendor = ChannelVendor(
     stock_batch=50,
     couriers={"flipkart": FlipkartCourier},
     store_id=account.store_id,
+    webhooks_by_store=True,  # the address is signed, and holds the seller's id
 )
 
 

@@ -252,6 +252,16 @@ async def test_a_notification_brings_the_shipment_as_flipkart_has_it_and_twice_i
     assert far.calls.count("/v3/shipments") == 1
 
 
+async def test_the_address_a_store_shows_is_the_one_that_is_signed(far, seller):
+    connection, name = await connected(seller)
+    async with tenancy.acting_for(seller) as session:
+        shown = channel_jobs.webhook_url(await connections.get(session, connection))
+    key = Key("fklogin", "her-secret", 900, app_id="her-app", url=shown).written()
+    body = json.dumps({"eventType": "shipment_packed", "shipmentId": "ship-9", "attributes": {}}).encode()
+    headers = signing.sign(key, "shipment_packed", name, body, clock.now())
+    assert await posted(shown.rpartition("/")[2], body, headers) == 200
+
+
 async def test_each_of_the_plans_addresses_takes_what_is_signed_for_it(far, seller):
     _, name = await connected(seller)
     await drain()
