@@ -17,6 +17,7 @@ from shipcrowd.channels.open import lost, opened
 from shipcrowd.channels.parcels import of_store, ours_to_ship
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
+from shipcrowd.couriers import vendors as couriers
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.ids import new_id
@@ -25,7 +26,6 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import OrderState
-from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import CAME_TO_NOTHING
 
@@ -59,10 +59,9 @@ async def ask(
     ours_to_ship(order, connection)
     if order.state == OrderState.cancelled:
         raise CancelledAlready(f"Order {order.number} is cancelled.")
-    parcels = [parcel for parcel in await shipping.of_order(session, order_id) if parcel.state not in CAME_TO_NOTHING]
-    # A marketplace cancels what its own courier is to fetch with the order, and not without it.
-    if parcels and order.fulfilment != Fulfilment.marketplace_logistics:
-        raise orders.OrderAlreadyBooked(f"cancel the parcel {parcels[0].number} first")
+    for parcel in await shipping.of_order(session, order_id):
+        if parcel.state not in CAME_TO_NOTHING and not couriers.vendor(parcel.courier).cancelled_with_order:
+            raise orders.OrderAlreadyBooked(f"cancel the parcel {parcel.number} first")
     row = await _of_order(session, order_id)
     if row is not None and row.state == CancellationState.asked:
         return row

@@ -61,7 +61,7 @@ async def parcels_ready(company_id: UUID, manifest_id: UUID) -> None:
     )
     stores: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
     async with acting_for(company_id) as session:
-        for connection_id, courier, shipment_id in (await session.execute(query)).tuples():
+        for connection_id, courier, shipment_id in (await session.execute(query)).all():
             if connection_id is not None:
                 stores[connection_id, courier].append(shipment_id)
         for (connection_id, courier), waiting in stores.items():
@@ -154,4 +154,4 @@ async def _parcels(
         .join(Order, (Order.company_id == Shipment.company_id) & (Order.id == Shipment.order_id))
         .where(Shipment.id.in_(list(shipment_ids)), Order.connection_id == connection_id)
     )
-    return {shipment.id: (shipment, order) for shipment, order in (await session.execute(query)).tuples()}
+    return {shipment.id: (shipment, order) for shipment, order in (await session.execute(query)).all()}

@@ -5,7 +5,8 @@ from datetime import timedelta
 import structlog
 
 from shipcrowd.channels import vendors
-from shipcrowd.channels.contract import ChannelVendor, OwnKeys
+from shipcrowd.channels.app_contract import OwnKeys
+from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.channels.open import app_settings
 from shipcrowd.kernel import app_secrets, audit, clock, outbound, tenancy
 from shipcrowd.kernel.errors import Conflict

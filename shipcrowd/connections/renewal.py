@@ -38,7 +38,8 @@ LEASE = timedelta(seconds=30)
 RENEWAL_SECONDS = 25.0
 PATIENCE = timedelta(seconds=60)
 REST = timedelta(minutes=10)
-"""After a renewal that was early and failed, what is held is used this long before the vendor is asked again."""
+"""After a renewal that was early and failed, what is held is used this long before the vendor is asked again, or as
+long as it can be used."""
 
 
 async def fresh(
@@ -81,7 +82,7 @@ async def fresh(
                 if held == stale or ends is None or ends - now <= USABLE:
                     raise
                 log.warning("early renewal failed", vendor=found.vendor, because=type(failure).__name__)
-                await _claim(found, now, now + REST)
+                await _claim(found, now, min(now + REST, ends - USABLE))
                 return held
             if renewed is not None:
                 return renewed

@@ -417,6 +417,7 @@ class CourierVendor:
     orders of its own store only, which no other courier does."""
     stores_of: str | None = None
     """The channel whose stores are its accounts, for a marketplace's courier that carries other orders too."""
+    cancelled_with_order: bool = False  # its parcel is cancelled by cancelling the order at its channel
     label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
     keeps_list: bool = False  # it keeps the list of what waits for it (`HandsOver`)

@@ -238,7 +238,7 @@ async def typed_status(who: Writes, shipment_id: UUID, typed: TypedProgress) -> 
     """Say how a parcel fares whose courier nobody tracks."""
     async with tenancy.acting_for(who.company_id) as session:
         shipment = await queries.got(session, shipment_id)
-        scan = booking.typed_progress(shipment, typed.progress, typed.remark)
+        scan = tracking.typed_progress(shipment, typed.progress, typed.remark)
         await tracking.take_scans(session, shipment_id, [scan], via="person", pod=Pod())
         await session.flush()
         return await whole_out(session, await queries.got(session, shipment_id))

@@ -26,9 +26,7 @@ from shipcrowd.couriers.contract import (
     Mode,
     Payment,
     PickupPoint,
-    Progress,
     RegistersPickupPoints,
-    Scan,
 )
 from shipcrowd.kernel import clock, counters, crypto, events, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
@@ -492,10 +490,3 @@ def _move(shipment: Shipment, to: State) -> None:
         raise Conflict(f"{shipment.number} is {shipment.state}; it cannot become {to}")
     shipment.state = to
     shipment.moved_at = clock.now()
-
-
-def typed_progress(shipment: Shipment, progress: Progress, remark: str) -> Scan:
-    """A scan typed by a person, for couriers nobody tracks. Raises Conflict for a tracked one."""
-    if vendors.vendor(shipment.courier).tracked:
-        raise Conflict(f"{shipment.carrier} reports by itself how its parcels fare")
-    return Scan(at=clock.now(), status=progress.value, progress=progress, remark=remark)

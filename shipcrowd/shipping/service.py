@@ -10,12 +10,11 @@ from shipcrowd.shipping.booking import (
     refuse,
     settle_with_awb,
     start_attempt,
-    typed_progress,
     void,
 )
 from shipcrowd.shipping.queries import DispatchFacts, dispatch_facts, got, of_order
 from shipcrowd.shipping.quoting import quote
-from shipcrowd.shipping.tracking import take_scans
+from shipcrowd.shipping.tracking import take_scans, typed_progress
 
 __all__ = [
     "DispatchFacts",

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Flow, Pod, Progress, Scan
 from shipcrowd.kernel import clock, crypto, events
+from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import service as orders
@@ -232,3 +233,10 @@ def plan_next_check(shipment: Shipment) -> None:
     minutes = CHECK_EVERY_MINUTES.get(State(shipment.state))
     known = minutes is not None and shipment.awb is not None and vendors.vendor(shipment.courier).tracked
     shipment.next_check_at = clock.now() + timedelta(minutes=minutes or 0) if known else None
+
+
+def typed_progress(shipment: Shipment, progress: Progress, remark: str) -> Scan:
+    """A scan typed by a person, for couriers nobody tracks. Raises Conflict for a tracked one."""
+    if vendors.vendor(shipment.courier).tracked:
+        raise Conflict(f"{shipment.carrier} reports by itself how its parcels fare")
+    return Scan(at=clock.now(), status=progress.value, progress=progress, remark=remark)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from shipcrowd.channels.app_contract import SignIn
 from shipcrowd.channels.contract import (
     ChannelEvent,
     ChannelVendor,
@@ -33,7 +34,6 @@ from shipcrowd.channels.contract import (
     PriceChange,
     PrivacyAsk,
     ReadyParcel,
-    SignIn,
     StockLevel,
     StockRefusal,
     StoreAccount,

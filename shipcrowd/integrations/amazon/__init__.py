@@ -6,7 +6,8 @@ Orders come by notification and by sweep; what the seller ships is confirmed the
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import BegunThere, ChannelVendor, OwnKeys, SignIn
+from shipcrowd.channels.app_contract import BegunThere, OwnKeys, SignIn
+from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.integrations.amazon import account, easy_ship, lwa, rotation, shipping, sign_in, stock, webhooks
 from shipcrowd.integrations.amazon.account import AmazonApp, AmazonCredentials
@@ -72,6 +73,7 @@ easy_ship_vendor = CourierVendor(
     open=_by_store_only,
     carries_charge=False,  # Amazon charges in its settlements
     marketplace=True,
+    cancelled_with_order=True,
     tracking_batch=easy_ship.TRACKING_BATCH,
 )
 

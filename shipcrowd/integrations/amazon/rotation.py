@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, SecretStr
 
-from shipcrowd.channels.contract import KeyNews
+from shipcrowd.channels.app_contract import KeyNews
 from shipcrowd.integrations.amazon import lwa, mapping, notifications, refusals, regions
 from shipcrowd.integrations.amazon.account import amazon_app
 from shipcrowd.integrations.amazon.client import USER_AGENT

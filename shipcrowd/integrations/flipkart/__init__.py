@@ -6,7 +6,8 @@ README.md for what is supported, how to get credentials, and what is odd.
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import ChannelVendor, SignIn
+from shipcrowd.channels.app_contract import SignIn
+from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.integrations.flipkart import account, oauth, webhooks
 from shipcrowd.integrations.flipkart.account import FlipkartApp, FlipkartCredentials, NotAFlipkartSeller

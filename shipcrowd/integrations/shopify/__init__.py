@@ -6,7 +6,8 @@ says what is supported and how to get credentials.
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import ChannelVendor, SignIn
+from shipcrowd.channels.app_contract import SignIn
+from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.integrations.shopify import account, oauth, webhooks
 from shipcrowd.integrations.shopify.account import NotAShopifyStore, ShopifyApp, ShopifyCredentials
 from shipcrowd.integrations.shopify.channel import ShopifyChannel

@@ -52,6 +52,9 @@ async def far(tmp_path, monkeypatch) -> AsyncIterator[AmazonDesk]:
     wiring.wire()
     wide = dict.fromkeys(vendors.vendor("amazon").paces, (10000.0, 10000.0))
     vendors.use([replace(vendors.vendor("amazon"), paces=wide)])
+    # Other tests leave an account of the platform's in this database, with credentials of their own making.
+    own = [each for each in couriers.vendors() if not each.shared]
+    couriers.use(own, at_store=couriers._Vendors.at_store)
     outbound.use_wire(transport=InProcess(sandbox(desk)))
     for forget in (
         calling.forget_rates,
