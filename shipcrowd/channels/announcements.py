@@ -29,6 +29,7 @@ from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import Shipment
+from shipcrowd.shipping.service import DispatchFacts
 
 LEASE = timedelta(minutes=2)
 
@@ -105,28 +106,14 @@ async def due(session: AsyncSession, shipment_id: UUID) -> News | None:
     if not facts.awb or facts.state in OVER:
         return None
     connection = await connections.get(session, facts.connection_id)
-    wishes = sweeps.settings_of(connection)
-    if not wishes.announce:
+    if not sweeps.settings_of(connection).announce:
         return None
     row = await _row(session, connection, shipment_id, facts.order_external_ref)
     # A store that is paused or must be connected again is told when it is back.
     if row.state != AnnouncementState.pending or connection.status != Status.connected:
         return None
     await _take(session, row)
-    return News(
-        connection,
-        row.id,
-        row.order_ref,
-        Dispatch(
-            reference=str(shipment_id),
-            awb=facts.awb,
-            carrier=facts.carrier,
-            tracking_url=facts.tracking_url,
-            lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
-            notify_buyer=wishes.notify_buyer,
-            courier=facts.courier,
-        ),
-    )
+    return _news(connection, row, facts)
 
 
 async def untold(session: AsyncSession, shipment_id: UUID) -> bool:
@@ -171,6 +158,23 @@ async def date_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
         return None
     await _take(session, row)
     return Told(connection, row.id, row.dispatch_ref)
+
+
+async def correction_due(session: AsyncSession, shipment_id: UUID) -> News | None:
+    """What the store is to be told in place of what it knows of a parcel; None when it knows nothing, or is not to be
+    told. Raises Later while another job talks to it about this parcel: that may be of the wrong AWB."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None:
+        return None
+    await _take(session, row)
+    facts = await shipping.dispatch_facts(session, shipment_id)
+    connection = await connections.get(session, row.connection_id)
+    if row.state == AnnouncementState.sent and facts is not None and facts.awb and facts.state not in OVER:
+        if connection.status == Status.connected:
+            return _news(connection, row, facts)
+        row.last_error = f"The store is {connection.status}; it was not told of the corrected AWB."
+    row.busy_until = None
+    return None
 
 
 async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
@@ -229,6 +233,22 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
     row.last_error, row.busy_until = error[:500], None
     if error:
         await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def corrected(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
+    """The store knows the right AWB."""
+    row = await _locked(session, announcement_id)
+    row.dispatch_ref = dispatch_ref
+    row.last_error, row.failures, row.busy_until = "", 0, None
+
+
+async def not_corrected(session: AsyncSession, announcement_id: UUID, because: str) -> None:
+    """The store keeps the wrong AWB: the seller has to put it right there, and it is among what is looked at."""
+    row = await _locked(session, announcement_id)
+    row.last_error, row.failures, row.busy_until = because[:500], max(row.failures, ALERT_AFTER), None
+    words = f"the store did not take the corrected AWB; correct it there: {because[:300]}"
+    await _on_timeline(session, row, "store_not_told", words)
+    await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
 async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
@@ -312,6 +332,12 @@ async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
+async def told_store(session: AsyncSession, shipment_id: UUID) -> Connection | None:
+    """The store that a parcel is announced to."""
+    connection_id = await store_of(session, shipment_id)
+    return await connections.get(session, connection_id) if connection_id is not None else None
+
+
 UNTOLD = (Announcement.state == AnnouncementState.refused.value) | (Announcement.failures >= ALERT_AFTER)
 """What somebody has to look at."""
 
@@ -343,6 +369,23 @@ async def page(
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
+
+
+def _news(connection: Connection, row: Announcement, facts: DispatchFacts) -> News:
+    return News(
+        connection,
+        row.id,
+        row.order_ref,
+        Dispatch(
+            reference=str(row.shipment_id),
+            awb=facts.awb or "",
+            carrier=facts.carrier,
+            tracking_url=facts.tracking_url,
+            lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
+            notify_buyer=sweeps.settings_of(connection).notify_buyer,
+            courier=facts.courier,
+        ),
+    )
 
 
 async def _row(session: AsyncSession, connection: Connection, shipment_id: UUID, order_ref: str) -> Announcement:

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shipcrowd.channels import announcements
-from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate
+from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate, EditsDispatch
 from shipcrowd.channels.open import lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
@@ -112,13 +112,35 @@ async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
 
 @job(retry=PATIENTLY, name="channels.announce_anew")
 async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
-    """Hears ShipmentAwbChanged: take back the dispatch with the wrong AWB, and tell the store of the right one."""
+    """Hears ShipmentAwbChanged: tell the store of the right AWB; where it cannot edit what it was told, the dispatch
+    with the wrong one is taken back first."""
+    async with acting_for(company_id) as session:
+        connection = await announcements.told_store(session, shipment_id)
+    if connection is not None and isinstance(opened(connection), EditsDispatch):
+        await _correct(company_id, shipment_id)
+        return
     await _take_back(company_id, shipment_id)
     async with acting_for(company_id) as session:
         if await announcements.due_again(session, shipment_id):
             await announce.with_(key=f"{company_id}:{shipment_id}").enqueue(
                 session, company_id=company_id, shipment_id=shipment_id
             )
+
+
+async def _correct(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        news = await announcements.correction_due(session, shipment_id)
+    if news is None:
+        return
+    channel = opened(news.connection)
+    assert isinstance(channel, EditsDispatch)
+    async with _talking(news.connection, news.announcement_id) as went:
+        ref = await channel.corrected(news.order_ref, news.dispatch)
+        async with acting_for(company_id) as session:
+            await announcements.corrected(session, news.announcement_id, ref)
+    if went.refused is not None:
+        async with acting_for(company_id) as session:
+            await announcements.not_corrected(session, news.announcement_id, went.refused)
 
 
 async def _take_back(company_id: UUID, shipment_id: UUID) -> None:

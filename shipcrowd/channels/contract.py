@@ -264,6 +264,14 @@ class SetsPrices(Protocol):
 
 
 @runtime_checkable
+class EditsDispatch(Protocol):
+    async def corrected(self, order_ref: str, dispatch: Dispatch) -> str | None:
+        """What the channel was told of this parcel was wrong; its id for the parcel. Safe to repeat. A channel without
+        this is told again after the dispatch was withdrawn."""
+        ...
+
+
+@runtime_checkable
 class ChangesDeliveryDate(Protocol):
     async def rescheduled(self, dispatch_ref: str, expected: datetime) -> None:
         """A parcel the channel was told of is expected on another day."""

@@ -207,7 +207,8 @@ def _letters() -> ColumnElement[bool]:
 
 def _topic(vendor: ChannelVendor, body: bytes) -> str:
     try:
-        return taking.topic_of(vendor.webhooks.topic({}, body)) or "unknown"
+        topic = taking.topic_of(vendor.webhooks.topic({}, body)) or "unknown"
+        return topic if topic.isprintable() else "unreadable"
     except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "unreadable"
 

@@ -12,6 +12,7 @@ from shipcrowd.channels.contract import (
     CancelsOrders,
     ChangesDeliveryDate,
     ChannelVendor,
+    EditsDispatch,
     FollowsFeeds,
     ListsProducts,
     MarksDispatched,
@@ -35,6 +36,7 @@ from shipcrowd.settings import settings
 
 ABILITIES: tuple[tuple[str, type], ...] = (
     ("announces_dispatch", AnnouncesDispatch),
+    ("edits_dispatch", EditsDispatch),
     ("sets_stock", SetsStock),
     ("follows_feeds", FollowsFeeds),
     ("lists_products", ListsProducts),

@@ -31,6 +31,9 @@ async def take(vendor: ChannelVendor, body: bytes) -> None:
         delivery_id, topic = vendor.webhooks.delivery_id({}, body), vendor.webhooks.topic({}, body)
     except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Unusable(f"unreadable: {type(error).__name__}") from error
+    if not all(words.isprintable() for words in (store, delivery_id, topic)):
+        # The database takes no NUL and no half of a pair of surrogates: it would come again and again.
+        raise Unusable("unreadable: its names hold what no name holds")
     if not store:
         await _about_us(vendor, body, topic_of(topic))
         return

@@ -159,6 +159,7 @@ STORE_ABILITY: Mapping[str, str] = {
     "marks_dispatched": "learns when parcels are packed",
     "cancels_orders": "can cancel orders",
     "sets_prices": "can take prices",
+    "edits_dispatch": "learns of a corrected AWB",
     "changes_delivery_date": "learns of another delivery date",
     "handles_returns": "tells of returns",
     "subscribes": "sends its news at once",

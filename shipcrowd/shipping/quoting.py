@@ -183,6 +183,9 @@ async def ask_all(
             return account, OutsideFailure(f"{account.vendor.name} must be connected again")
         except TimeoutError:
             return account, OutsideFailure(f"{account.vendor.name} did not answer in time")
+        except Refused as refusal:  # an answer like another, and with every quote the same
+            log.info("courier gave no offers", courier=account.vendor.slug, error=refusal.code)
+            return account, refusal
         except OutsideFailure as failure:
             log.warning("courier gave no offers", courier=account.vendor.slug, error=str(failure))
             return account, failure

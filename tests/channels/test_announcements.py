@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shipcrowd.channels import announcements, jobs
 from shipcrowd.channels.contract import Milestone
@@ -22,9 +22,10 @@ from shipcrowd.orders.models import OrderEvent
 from shipcrowd.shipping import cancelling
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.models import Shipment
 from shipcrowd.shipping.quoting import Package
 from tests.channels import look
-from tests.channels.bazaar import order
+from tests.channels.bazaar import BazaarChannel, order
 from tests.locations import make as places
 from tests.support import drain
 
@@ -292,6 +293,68 @@ async def test_a_store_that_does_not_take_a_parcel_back_is_shown(company, store,
     await drain()
     row = await one(company)
     assert (row.state, row.last_error) == ("sent", "Bazaar says it was delivered.")
+
+
+async def retyped(company: UUID, shipment_id: UUID, awb: str) -> None:
+    """As after a wrongly typed AWB was corrected; what hears of it is still to run."""
+    async with tenancy.acting_for(company) as session:
+        await session.execute(update(Shipment).where(Shipment.id == shipment_id).values(awb=awb))
+
+
+async def test_a_corrected_awb_is_told_after_the_wrong_one_was_taken_back(company, store, far, ordered):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await drain()
+    await retyped(company, shipment, "DL-RIGHT")
+    await jobs.announce_anew.run(company, shipment)
+    await drain()
+    assert far.withdrawals == [f"F-{shipment}"]
+    assert far.dispatches[str(shipment)].awb == "DL-RIGHT"
+    row = await one(company)
+    assert (row.state, row.last_error, row.busy_until) == ("sent", "", None)
+
+
+@pytest.fixture
+def edits(monkeypatch):
+    """The channel edits what it was told."""
+    monkeypatch.setattr(BazaarChannel, "corrected", BazaarChannel.dispatched, raising=False)
+
+
+async def test_a_channel_that_edits_is_told_the_right_awb_in_place_of_the_wrong_one(
+    company, store, far, ordered, edits
+):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await drain()
+    await retyped(company, shipment, "DL-RIGHT")
+    for _ in range(2):  # a job may run twice
+        await jobs.announce_anew.run(company, shipment)
+        await drain()
+    assert far.withdrawals == []
+    assert [each.awb for each in far.dispatches.values()] == ["DL-RIGHT"]
+    row = await one(company)
+    assert (row.state, row.dispatch_ref, row.busy_until) == ("sent", f"F-{shipment}", None)
+
+
+async def test_a_correction_the_channel_does_not_take_is_shown_and_waits_for_whoever_talks_to_it(
+    company, store, far, ordered, edits
+):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await retyped(company, shipment, "DL-RIGHT")
+    async with tenancy.acting_for(company) as session:
+        await announcements.due(session, shipment)  # another job tells the store just now
+    with pytest.raises(Later):
+        await jobs.announce_anew.run(company, shipment)
+    async with tenancy.acting_for(company) as session:
+        await announcements.let_go(session, (await one(company)).id, "")
+    await drain()
+    far.fail("dispatched", Refused("late", "Bazaar has closed this order."))
+    await jobs.announce_anew.run(company, shipment)
+    row = await one(company)
+    assert (row.state, row.last_error, row.busy_until) == ("sent", "Bazaar has closed this order.", None)
+    async with tenancy.acting_for(company) as session:
+        [shown], _ = await announcements.page(session, connection_ids=[store], untold=True)
+        told = select(OrderEvent.words).where(OrderEvent.order_id == ordered, OrderEvent.kind == "store_not_told")
+        assert "did not take the corrected AWB" in (await session.execute(told)).scalar_one()
+    assert shown.id == row.id
 
 
 async def test_a_refused_milestone_is_not_repeated_and_the_next_one_is_told(company, store, far, ordered):

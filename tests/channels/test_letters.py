@@ -10,7 +10,7 @@ from sqlalchemy import select
 from shipcrowd import support, wiring
 from shipcrowd.channels import letters, taking, vendors
 from shipcrowd.integrations import amazon
-from shipcrowd.kernel import audit, clock, db, inbox, tenancy
+from shipcrowd.kernel import audit, clock, db, inbox, mailbox, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.inbox import Delivery, Emptied, Outcome
 from shipcrowd.kernel.tenancy import PLATFORM_COMPANY, acting_for
@@ -69,6 +69,23 @@ async def test_whatever_it_is_it_is_kept_and_shows_nothing(body):
     [letter] = await aside(body)
     assert letter.size == len(body)
     assert "Meenakshi" not in repr(letter.outline)
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud83d"])
+@pytest.mark.parametrize("field", ["NotificationType", "SellerId", "NotificationId"])
+async def test_a_letter_with_characters_the_database_does_not_take_is_put_aside_and_does_not_come_again(field, odd):
+    names = {"NotificationType": "ORDER_CHANGE", "SellerId": "A1INSELLER0001", "NotificationId": "d0e9c8b7"}
+    names[field] += odd
+    raw = {
+        "NotificationType": names["NotificationType"],
+        "Payload": {"OrderChangeNotification": {"SellerId": names["SellerId"], "AmazonOrderId": "403-1"}},
+        "NotificationMetadata": {"NotificationId": names["NotificationId"]},
+    }
+    body = json.dumps(raw).encode()
+    with pytest.raises(mailbox.Unusable, match="unreadable"):
+        await taking.take(amazon.vendor, body)
+    [letter] = await aside(body)
+    assert letter.topic == ("unreadable" if field == "NotificationType" else "ORDER_CHANGE")
 
 
 async def test_a_letter_that_can_be_handled_now_is_handled(monkeypatch):

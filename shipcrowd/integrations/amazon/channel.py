@@ -85,6 +85,9 @@ class AmazonChannel:
     async def dispatched(self, order_ref: str, dispatch: Dispatch) -> str | None:
         return await dispatching.confirm(self._client, order_ref, dispatch)
 
+    async def corrected(self, order_ref: str, dispatch: Dispatch) -> str | None:
+        return await dispatching.confirm(self._client, order_ref, dispatch)
+
     async def moved(self, dispatch_ref: str, milestone: Milestone, at: datetime, message: str) -> None:
         """Nothing is told: Amazon follows a confirmed parcel by its tracking number."""
 

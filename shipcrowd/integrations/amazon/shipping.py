@@ -7,7 +7,8 @@ was lost is simply made once more. Source: shipping v2.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from typing import ClassVar
 from urllib.parse import quote, unquote
 
 import structlog
@@ -47,6 +48,15 @@ REPEAT_AFTER_SECONDS = 2.0
 
 _LABEL = re.compile(r"/shipping/v2/shipments/([^/?#]+)/documents\?packageClientReferenceId=([^&#]+)&format=PDF")
 _NOON = time(12)
+_ASKED_AGAIN_AFTER = timedelta(hours=1)
+_ROOM = 10_000
+
+
+class _Closed:
+    """Sellers whose rates Amazon Shipping refused to tell, and until when they are not asked for again: every quote of
+    a company with a store here asks, and most sellers have not enrolled."""
+
+    until: ClassVar[dict[str, datetime]] = {}
 
 
 class AmazonShipping:
@@ -56,7 +66,20 @@ class AmazonShipping:
         self._client = AmazonClient(account)
 
     async def offers(self, parcel: Parcel) -> Sequence[ServiceOffer]:
-        answer = await self._client.call(SHIPPING_RATES, body=parcels.enquiry(parcel))
+        key = self._client.account.key
+        closed_until = _Closed.until.get(key)
+        if closed_until is not None and clock.now() < closed_until:
+            raise _not_enrolled()
+        try:
+            answer = await self._client.call(SHIPPING_RATES, body=parcels.enquiry(parcel))
+        except NotDone as refusal:
+            # About the seller, not about the parcel: the next parcel would be refused as well.
+            if refusal.status not in (401, 403, 404) or refusal.code == "wrong_region":
+                raise
+            while len(_Closed.until) >= _ROOM:
+                del _Closed.until[next(iter(_Closed.until))]
+            _Closed.until[key] = clock.now() + _ASKED_AGAIN_AFTER
+            raise _not_enrolled() from refusal
         return parcels.offers(within(answer, "payload"), clock.now())
 
     async def book(self, request: BookingRequest) -> Booking:
@@ -178,3 +201,12 @@ class AmazonShipping:
         except Malformed as failure:
             log.warning("amazon_tracking_unreadable", error=str(failure))
             return TrackingReply(awb, error="Amazon's tracking could not be read.")
+
+
+def _not_enrolled() -> Refused:
+    return Refused("not_enrolled", "Amazon Shipping is not open to this store: enrol for it at Amazon to use it.")
+
+
+def forget_closed() -> None:
+    """Drop which sellers this process was told Amazon Shipping is not open to."""
+    _Closed.until.clear()

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from shipcrowd.integrations.amazon import client as calling
-from shipcrowd.integrations.amazon import lwa
+from shipcrowd.integrations.amazon import lwa, shipping
 from shipcrowd.kernel.outbound import read_json
 from tests.integrations.amazon.far_side import NOW, Amazon
 from tests.integrations.amazon.stand_in import Amazons, standing
@@ -16,11 +16,12 @@ from tests.integrations.amazon.stand_in import Amazons, standing
 
 @pytest.fixture
 def amazon() -> Iterator[Amazon]:
-    calling.forget_rates()
-    lwa.forget_own_tokens()
+    forgotten = (calling.forget_rates, lwa.forget_own_tokens, shipping.forget_closed)
+    for forget in forgotten:
+        forget()
     yield Amazon()
-    lwa.forget_own_tokens()
-    calling.forget_rates()
+    for forget in forgotten:
+        forget()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonLine, Ne
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.settings import settings
-from shipcrowd.shipping import booking, cancelling, jobs, quoting
+from shipcrowd.shipping import booking, cancelling, jobs, quoting, retyping
 from shipcrowd.shipping.models import ScanRow, Shipment, State
 from shipcrowd.shipping.quoting import Package
 from tests import make
@@ -271,6 +271,26 @@ async def test_a_parcel_sold_at_amazon_goes_in_its_stores_name_and_is_not_confir
     assert (made.awb, carried.order_id) == (carried.tracking_id, placed.id)
     assert (await announced(company)).state == "sent"
     assert far.world.sellers[SELLER].orders[placed.id].packages == []  # bought from Amazon: nothing to confirm
+
+
+async def test_a_mistyped_awb_is_corrected_at_amazon_in_its_own_package(far, company):
+    placed = far.place_order(SELLER, NewAmazonOrder(kind=OrderKind.prepaid))
+    await connected(far, company)
+    found = await order(company, placed.id)
+    async with tenancy.acting_for(company) as session:
+        typed = {"carrier": "Delhivery", "awb": "DL0000000001", "package": BOX, "place_id": None, "actor": "user:asha"}
+        made = await booking.book_by_hand(session, found.id, **typed)
+    await jobs.request_label.run(company, made.id)
+    await drain()
+    async with tenancy.acting_for(company) as session:
+        shipment = await session.get(Shipment, (company, made.id))
+        shipment.awb_typed_by = "user:asha"
+        await retyping.correct(session, made.id, awb="DL0000000002", actor="user:asha")
+    await drain()
+    [package] = far.world.sellers[SELLER].orders[placed.id].packages
+    assert package.tracking == "DL0000000002"
+    told = await announced(company)
+    assert (told.state, told.dispatch_ref, told.last_error) == ("sent", package.reference, "")
 
 
 async def test_the_same_purchase_again_is_the_same_parcel(far, company):

@@ -3,11 +3,12 @@
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
+import time_machine
 from jsonschema_rs import Draft4Validator
 
 from shipcrowd.couriers.contract import (
@@ -23,7 +24,7 @@ from shipcrowd.integrations.amazon import AmazonShipping, parcels, shipping
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Malformed, Refused, Unavailable
 from shipcrowd.pincodes.address import Address
-from tests.integrations.amazon.far_side import refused
+from tests.integrations.amazon.far_side import NOW, refused
 from tests.integrations.amazon.test_contract import MODELS
 
 pytestmark = pytest.mark.usefixtures("at_now")
@@ -130,6 +131,29 @@ def parcel(**changes) -> Parcel:
     made = Parcel("560058", "411004", 450, 305, 200, 40, Payment.prepaid, Money.rupees("899"),
                   from_city="Bengaluru", to_city="Pune", to_state="Maharashtra")  # fmt: skip
     return replace(made, **changes)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_seller_who_has_not_enrolled_is_not_asked_with_every_quote(far, status):
+    far.on("getRates", refused(status, "Unauthorized", "Access to requested resource is denied."))
+    for _ in range(3):
+        with pytest.raises(Refused, match="Amazon Shipping is not open to this store") as raised:
+            await opened(far).offers(parcel())
+        assert raised.value.code == "not_enrolled"
+    assert len(far.calls("getRates")) == 1
+    far.on("getRates", rates(rate()))
+    with time_machine.travel(NOW + timedelta(minutes=59), tick=False), pytest.raises(Refused):
+        await opened(far).offers(parcel())
+    with time_machine.travel(NOW + timedelta(minutes=61), tick=False):  # enrolled meanwhile
+        assert [offer.service for offer in await opened(far).offers(parcel())] == ["SWA-IN-OA"]
+
+
+async def test_a_parcel_that_is_refused_keeps_no_other_from_being_priced(far):
+    far.on("getRates", refused(400, "InvalidInput", "The destination is not served."))
+    with pytest.raises(Refused, match="The destination is not served"):
+        await opened(far).offers(parcel())
+    far.on("getRates", rates(rate()))
+    assert len(await opened(far).offers(parcel())) == 1
 
 
 async def test_prices_are_asked_for_towns_and_nobody_is_named(far):

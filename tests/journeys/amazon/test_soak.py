@@ -1,4 +1,5 @@
-"""Days of trade at Amazon with everything going wrong, and nothing lost: `make soak` runs many, the suite one.
+"""Days of trade at Amazon with everything going wrong, nothing lost, and no wrong stock pushed: `make soak` runs many,
+the suite one.
 
 Faults are drawn with a seed, so a day that fails can be run again: SHIPCROWD_SOAK_SEED and SHIPCROWD_SOAK_DAYS.
 """
@@ -6,10 +7,12 @@ Faults are drawn with a seed, so a day that fails can be run again: SHIPCROWD_SO
 import os
 import random
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from shipcrowd.integrations.amazon import feeds, stock
 from shipcrowd.kernel import jobs, tenancy
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, OrderKind
 from shipcrowd.sandbox.faults import FaultKind
@@ -33,6 +36,10 @@ FAULTS = (
     ("amazon", "confirmShipment", FaultKind.timeout_after, 0.05),
     ("amazon", "confirmShipment", FaultKind.unavailable_after, 0.1),
     ("amazon", "confirmShipment", FaultKind.timeout_before, 0.05),
+    ("amazon", "patchListingsItem", FaultKind.timeout_after, 0.05),
+    ("amazon", "patchListingsItem", FaultKind.malformed, 0.05),
+    ("amazon", "createFeed", FaultKind.timeout_after, 0.2),
+    ("amazon", "getFeedDocument", FaultKind.malformed, 0.1),
     ("amazon", "*", FaultKind.throttled, 0.1),
     ("amazon", "*", FaultKind.unavailable, 0.1),
     ("velocity", "*", FaultKind.unavailable, 0.05),
@@ -42,18 +49,66 @@ LETTERS = Knobs(duplicate=0.1, reorder=0.1, lose=0.05)
 PINCODES = ("110024", "400050", "560038", "600040", "302001")
 KINDS = (OrderKind.prepaid,) * 4 + (OrderKind.cod,) * 4 + (OrderKind.easy_ship, OrderKind.fba)
 RARELY = 0.06
+COUNTS_A_DAY = 6
+
+
+@dataclass
+class Shelf:
+    """What the seller has of each SKU of their own, as last counted, and the pushes that told of it today."""
+
+    seller: Merchant
+    by_amazon: dict[str, int]
+    has: dict[str, int]
+    pushes: list[str] = field(default_factory=list)
+
+    def at_amazon(self) -> dict[str, int]:
+        return {one.sku: one.quantity for one in self.seller.desk.listings(self.seller.seller_id)}
+
+    async def push(self, *skus: str) -> None:
+        """Tell the counts of these, and a number for what Amazon counts itself, which must never arrive."""
+        levels = [{"sku": sku, "available": self.has[sku]} for sku in skus]
+        levels += [{"sku": sku, "available": 999} for sku in self.by_amazon]
+        self.pushes.append(
+            (await self.seller.person.post(f"{self.seller.stores}/push-stock", {"levels": levels}))["id"]
+        )
+
+    async def outcomes(self) -> dict[str, str]:
+        """SKU → what became of the last number that was told of it. Every number has come to an end."""
+        found: dict[str, str] = {}
+        for push in self.pushes:
+            told = await self.seller.person.get(f"{self.seller.stores}/stock-pushes/{push}", limit=200)
+            assert (told["state"], told["queued"], told["waiting"]) == ("done", 0, 0)
+            found |= {item["sku"]: item["state"] for item in told["items"]}
+        return found
+
+
+@pytest.fixture
+def shelves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amazon works at once: no clock runs here."""
+    monkeypatch.setattr(feeds, "LOOKS", (0.0, 0.0))
+    world.desk.amazon.set_knobs(AmazonKnobChange(listing_seconds=0, feed_queue_seconds=0, feed_work_seconds=0))
 
 
 @pytest.mark.timeout(120 + 120 * DAYS)
-async def test_days_at_amazon_with_random_faults_lose_nothing(world: World, queue: Queue, short_patience: None):
+async def test_days_at_amazon_with_random_faults_lose_nothing(
+    world: World, queue: Queue, short_patience: None, shelves: None, monkeypatch: pytest.MonkeyPatch
+):
     drawn = random.Random(SEED)
     # Time does not pass here, so neither the search's lag nor Amazon's paces may; `test_a_day` holds them to it.
     world.desk.amazon.set_knobs(AmazonKnobChange(search_lag_seconds=0, enforce_limits=False))
     seller = await merchant(world, queue, rupees=100_000)
+    listed = seller.desk.listings(seller.seller_id)
+    shelf = Shelf(
+        seller,
+        {one.sku: one.quantity for one in listed if one.by_amazon},
+        {one.sku: one.quantity for one in listed if not one.by_amazon},
+    )
+    assert shelf.by_amazon and shelf.has
     for number in range(1, DAYS + 1):
         await trade(world, seller, drawn)
+        await stocktaking(world, shelf, drawn, monkeypatch)
         told = await evening(world, seller)
-        print(f"Amazon, day {number}: {told}")
+        print(f"Amazon, day {number}: {told}, stock {await shelved(world, shelf)}")
     world.desk.amazon.set_knobs(AmazonKnobChange(enforce_limits=True))
 
 
@@ -72,6 +127,33 @@ async def trade(world: World, seller: Merchant, drawn: random.Random) -> None:
         await regret(seller, drawn, order_id, pending=pending, ours=kind in (OrderKind.prepaid, OrderKind.cod))
     await rest(world, seller)
     await ship_all(world, seller)
+
+
+async def stocktaking(world: World, shelf: Shelf, drawn: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some SKUs are counted again and again, and told as patches or as a file; now and then before the last is done."""
+    shelf.pushes.clear()
+    for _ in range(COUNTS_A_DAY):
+        monkeypatch.setattr(stock, "FEED_SECONDS", drawn.choice((-1.0, 60.0)))
+        counted = drawn.sample(sorted(shelf.has), drawn.randint(1, len(shelf.has)))
+        shelf.has |= {sku: drawn.randint(0, 500) for sku in counted}
+        await shelf.push(*counted)
+        if drawn.random() < 0.7:
+            await rest(world, shelf.seller)
+    await rest(world, shelf.seller)
+
+
+async def shelved(world: World, shelf: Shelf) -> str:
+    """What Amazon took it shows, what it holds itself nobody touched, and what is not known is told once more."""
+    outcomes = await shelf.outcomes()
+    there = shelf.at_amazon()
+    taken = {sku: shelf.has[sku] for sku, state in outcomes.items() if state == "accepted"}
+    assert {sku: there[sku] for sku in taken} == taken
+    await shelf.push(*shelf.has)
+    await rest(world, shelf.seller)
+    again = await shelf.outcomes()
+    assert again == dict.fromkeys(shelf.has, "accepted") | dict.fromkeys(shelf.by_amazon, "refused")
+    assert shelf.at_amazon() == shelf.has | shelf.by_amazon
+    return str(dict(Counter(outcomes.values())))
 
 
 async def regret(seller: Merchant, drawn: random.Random, order_id: str, *, pending: bool, ours: bool) -> None:
