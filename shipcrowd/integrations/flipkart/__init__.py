@@ -62,6 +62,7 @@ logistics = CourierVendor(
     marketplace=True,
     label_hours=LABEL_HOURS,
     keeps_list=True,
+    repeatable=True,  # what there is to do is decided by the shipment's state
     together=AT_ONCE,
     tracking_batch=TRACKING_BATCH,
 )
