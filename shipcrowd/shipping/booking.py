@@ -267,9 +267,8 @@ async def route_to(session: AsyncSession, shipment: Shipment, kind: str, key: st
 
 
 async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | None:
-    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An earlier
-    attempt whose end nobody recorded (the worker died) is made again where that is safe, else the shipment becomes
-    unconfirmed."""
+    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An attempt
+    whose end nobody recorded (the worker died) is made again where that is safe, else it leaves it unconfirmed."""
     found = await locked(session, shipment_id)
     if found is None or found[1].state != State.booking:
         return None

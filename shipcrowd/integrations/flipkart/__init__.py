@@ -25,6 +25,8 @@ __all__ = [
     "vendor",
 ]
 
+_ASKS = "Seller id, from Seller Hub → Manage Profile"
+
 vendor = ChannelVendor(
     slug="flipkart",
     name="Flipkart",
@@ -33,8 +35,9 @@ vendor = ChannelVendor(
     open=FlipkartChannel,
     webhooks=webhooks,
     webhook_secrets=account.webhook_keys,
-    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish),
+    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish, asks=_ASKS),
     pasted=True,
+    asks=_ASKS,
     expires_at=account.expires_at,
     renew_at=account.renew_at,
     renew=oauth.renew,
