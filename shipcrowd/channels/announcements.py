@@ -29,9 +29,13 @@ from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import Shipment
+from shipcrowd.shipping.queries import PROGRESS_OF
 from shipcrowd.shipping.service import DispatchFacts
 
 LEASE = timedelta(minutes=2)
+
+MOST = 10_000
+"""Parcels a store is told of at once when it is used again."""
 
 ALERT_AFTER = 5
 """So many failures in a row and the seller is told: somebody has to look, or to say it at the store by hand."""
@@ -63,6 +67,9 @@ WORDS: Mapping[Milestone, str] = {
 
 LAST_WORDS = frozenset({Milestone.delivered.value, Milestone.failed.value})
 """After these a store hears no more of the parcel."""
+
+MOVED = [state.value for state, progress in PROGRESS_OF.items() if progress in MILESTONES]
+"""States of a shipment a store may have to be told of."""
 
 OVER = frozenset({"cancelled", "refused", "cancelling"})
 """States of a shipment that is not going anywhere."""
@@ -219,10 +226,16 @@ async def refused(session: AsyncSession, announcement_id: UUID, because: str) ->
 
 
 async def told(session: AsyncSession, announcement_id: UUID, milestone: Milestone, at: datetime, error: str) -> None:
-    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one."""
+    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one, unless a person
+    wants it (`try_again`), who learns of it from the order's timeline."""
     row = await _locked(session, announcement_id)
     row.last_milestone, row.last_milestone_at, row.busy_until = milestone.value, at, None
     await _count(session, row, error)
+    if error:
+        words = f"the store did not take the news '{WORDS[milestone].lower()}': {error[:200]}"
+        await _on_timeline(session, row, "step_refused", words)
+        if milestone.value in LAST_WORDS:  # nothing follows that would catch up with it
+            await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
 async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "") -> None:
@@ -232,6 +245,7 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
         _move(row, AnnouncementState.withdrawn)
     row.last_error, row.busy_until = error[:500], None
     if error:
+        await _on_timeline(session, row, "not_withdrawn", f"the store did not take its dispatch back: {error[:200]}")
         await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
@@ -315,12 +329,31 @@ async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, word
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = 1000) -> Sequence[UUID]:
+async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
     """Shipments whose store has not been told yet."""
     query = (
         select(Announcement.shipment_id)
         .where(Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value)
         .order_by(Announcement.created_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def behind(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
+    """Parcels the store knows of that moved on since it was told of them last."""
+    query = (
+        select(Announcement.shipment_id)
+        .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
+        .where(
+            Announcement.connection_id == connection_id,
+            Announcement.state == AnnouncementState.sent.value,
+            Announcement.dispatch_ref.is_not(None),
+            Announcement.last_milestone.is_(None) | Announcement.last_milestone.not_in(LAST_WORDS),
+            Announcement.last_milestone_at.is_(None) | (Announcement.last_milestone_at < Shipment.moved_at),
+            Shipment.state.in_(MOVED),
+        )
+        .order_by(Shipment.moved_at)
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
@@ -338,7 +371,11 @@ async def told_store(session: AsyncSession, shipment_id: UUID) -> Connection | N
     return await connections.get(session, connection_id) if connection_id is not None else None
 
 
-UNTOLD = (Announcement.state == AnnouncementState.refused.value) | (Announcement.failures >= ALERT_AFTER)
+UNTOLD = (
+    (Announcement.state == AnnouncementState.refused.value)
+    | (Announcement.failures >= ALERT_AFTER)
+    | (Announcement.last_milestone.in_(LAST_WORDS) & (Announcement.last_error != ""))
+)
 """What somebody has to look at."""
 
 

@@ -165,6 +165,7 @@ async def read_order(company_id: UUID, connection_id: UUID, external_id: str) ->
 
     async def also(session: AsyncSession, taken: Taken) -> None:
         await connections.worked(session, connection_id)
+        await sweeps.count(session, connection_id, taken.inserted)
         if gone:
             await failures.resolve(session, connection_id, [external_id])
             await sweeps.note(session, connection, "order", error=f"The store has no order {external_id} (any more).")

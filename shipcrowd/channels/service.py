@@ -239,6 +239,13 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
         [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
         keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
     )
+    behind = await announcements.behind(session, connection.id)
+    await enqueue_many(
+        session,
+        jobs.progress,
+        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in behind],
+        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in behind],
+    )
     await stocking.go_on(session, connection)
     await cancelling.go_on(session, connection)
     await returning.go_on(session, connection)

@@ -149,6 +149,24 @@ RETURN_ACTION: Mapping[str, str] = {
     "cancel": "Cancel",
 }
 
+STORE_LOG: Mapping[str, str] = {
+    "orders": "Read the orders",
+    "order": "Read an order",
+    "returns": "Read the returns",
+    "return": "Read a return",
+    "listings": "Read what is on sale",
+    "marketplace_stock": "Read the marketplace's own stock",
+    "stock": "Set stock",
+    "prices": "Set prices",
+    "dispatch": "Told it of packed parcels",
+    "cancel": "Asked it to cancel an order",
+    "subscribe": "Asked for news",
+    "unsubscribe": "Ended the news",
+    "test": "Tested",
+    "data_request": "A buyer asks for the data you hold of them",
+}
+"""What was done with a store, as its page says it."""
+
 STORE_ABILITY: Mapping[str, str] = {
     "announces_dispatch": "learns of every parcel",
     "sets_stock": "can take stock levels",

@@ -420,6 +420,8 @@ class CourierVendor:
     cancelled_with_order: bool = False  # its parcel is cancelled by cancelling the order at its channel
     label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
+    repeatable: bool = False
+    """Booking once more finds what the first time made: a booking that was cut short is simply made again."""
     keeps_list: bool = False  # it keeps the list of what waits for it (`HandsOver`)
     together: int = 0  # bookings that one call prepares, where many are made at once (`PreparesTogether`)
     tracking_batch: int = 50

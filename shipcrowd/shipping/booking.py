@@ -265,13 +265,13 @@ async def route_to(session: AsyncSession, shipment: Shipment, kind: str, key: st
 
 
 async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | None:
-    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An earlier
-    attempt whose end nobody recorded (the worker died) makes the shipment unconfirmed instead."""
+    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An attempt
+    whose end nobody recorded (the worker died) is made again where that is safe, else it leaves it unconfirmed."""
     found = await locked(session, shipment_id)
     if found is None or found[1].state != State.booking:
         return None
     order, shipment = found
-    if shipment.attempted_at is not None:
+    if shipment.attempted_at is not None and not vendors.vendor(shipment.courier).repeatable:
         await unconfirm(session, order, shipment, because="we stopped while asking the courier")
         return None
     if order.cancel_asked_at is not None:

@@ -21,6 +21,7 @@ FETCH_AGAIN = timedelta(hours=2)
 """This long before a label ends another is fetched."""
 LATE_AFTER = timedelta(hours=20)
 """A parcel whose label ends, and that still lies there this long after it was booked, is pointed out."""
+AFTER_TROUBLE = timedelta(hours=1)
 AT_ONCE = 500
 WAITING = (State.pickup_pending, State.pickup_failed)
 
@@ -67,6 +68,15 @@ async def refresh_label(company_id: UUID, shipment_id: UUID) -> None:
         await labels.fetch(company_id, shipment_id, good_until=clock.now() + FETCH_AGAIN)
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("label not fetched again", shipment=str(shipment_id), because=type(failure).__name__)
+        await _later(company_id, shipment_id)
+
+
+@refresh_label.exhausted
+async def _later(company_id: UUID, shipment_id: UUID) -> None:
+    """It cannot be fetched now. Those of a store that is gone must not keep everybody else's waiting."""
+    async with tenancy.acting_for(company_id) as session:
+        ending = update(Shipment).where(Shipment.id == shipment_id, Shipment.label_until.is_not(None))
+        await session.execute(ending.values(label_until=clock.now() + FETCH_AGAIN + AFTER_TROUBLE))
 
 
 @job(name="shipping.point_out")

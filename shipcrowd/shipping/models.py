@@ -184,7 +184,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
     ended_at: Mapped[datetime | None]
     label_url: Mapped[str | None]
     label_key: Mapped[str | None]
-    label_until: Mapped[datetime | None]  # where the courier's label is good for some hours only
+    label_until: Mapped[datetime | None]  # where the courier's label is good for some hours only; not once it left
     late_told_at: Mapped[datetime | None]  # when it was said that the parcel still lies there with such a label
     labels_printed: Mapped[int] = mapped_column(server_default=text("0"))
     reason_code: Mapped[str | None]

@@ -193,6 +193,8 @@ async def arrive(session: AsyncSession, order: Order, shipment: Shipment, state:
         shipment.delivered_at = at
     if state in ENDED:
         shipment.ended_at = clock.now()
+    if state in ENDED or shipment.picked_up_at is not None:
+        shipment.label_until = None  # only what waits for its courier has its label fetched again
     words = state.replace("_", " ").replace("rto", "RTO")
     orders.tell(session, order, f"shipment_{state}", f"{shipment.number}: {words}", actor="courier")
     if state is State.cancelled:

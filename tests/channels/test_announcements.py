@@ -293,6 +293,7 @@ async def test_a_store_that_does_not_take_a_parcel_back_is_shown(company, store,
     await drain()
     row = await one(company)
     assert (row.state, row.last_error) == ("sent", "Bazaar says it was delivered.")
+    assert (await told_kinds(company)).count("not_withdrawn") == 1
 
 
 async def retyped(company: UUID, shipment_id: UUID, awb: str) -> None:
@@ -368,6 +369,54 @@ async def test_a_refused_milestone_is_not_repeated_and_the_next_one_is_told(comp
     await drain()
     assert [milestone for _, milestone in far.milestones] == [Milestone.in_transit]
     assert (await one(company)).last_error == ""
+
+
+async def test_a_refused_step_stands_on_the_timeline_and_the_last_one_is_listed_and_told_by_hand(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", Refused("order", "Bazaar wants no such news."))
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert (await told_kinds(company)).count("step_refused") == 1
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 0  # the next tells
+    far.fail("moved", Refused("order", "Bazaar says it never left."))
+    await scan(company, shipment, Progress.delivered)
+    await drain()
+    assert (await told_kinds(company)).count("step_refused") == 2
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 1
+    assert far.milestones == []
+    row = await one(company)
+    assert (await http.post(f"/integrations/bazaar/announcements/{row.id}/retry")).status_code == 202
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.delivered)]
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 0
+
+
+async def test_what_happened_while_a_store_was_away_is_told_when_it_is_back(
+    http, company, store, far, ordered, connect
+):
+    shipment = await book(company, ordered)
+    await drain()
+    await http.post(f"/integrations/bazaar/stores/{store}/pause")
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert far.milestones == []
+    await http.post(f"/integrations/bazaar/stores/{store}/resume")
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]
+    far.fail("moved", Disconnected("The token was revoked."))
+    await scan(company, shipment, Progress.delivered, minutes=1)
+    await drain()
+    assert (await look.connection(company, store)).status == "disconnected"
+    await connect()
+    await drain()
+    assert far.milestones[1:] == [(f"F-{shipment}", Milestone.delivered)]
+    await http.post(f"/integrations/bazaar/stores/{store}/pause")
+    await http.post(f"/integrations/bazaar/stores/{store}/resume")
+    await drain()
+    assert len(far.milestones) == 2  # nothing new, nothing told
 
 
 async def test_a_seller_who_wants_no_announcements_has_none(http, company, store, far, ordered):

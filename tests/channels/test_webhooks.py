@@ -165,6 +165,7 @@ async def test_many_hints_about_one_order_are_one_read(http, company, store, far
         await send(http, *webhook("orders/updated", far.external_id, {"id": "1001"}))
     await drain()
     assert far.count("order") == 1
+    assert (await look.sync(company, store)).orders_imported == 1
 
 
 async def test_an_unknown_topic_is_kept_and_ignored(http, company, store, far):

@@ -26,6 +26,8 @@ __all__ = [
     "vendor",
 ]
 
+_ASKS = "Seller id, from Seller Hub → Manage Profile"
+
 vendor = ChannelVendor(
     slug="flipkart",
     name="Flipkart",
@@ -34,8 +36,9 @@ vendor = ChannelVendor(
     open=FlipkartChannel,
     webhooks=webhooks,
     webhook_secrets=account.webhook_keys,
-    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish),
+    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish, asks=_ASKS),
     pasted=True,
+    asks=_ASKS,
     expires_at=account.expires_at,
     renew_at=account.renew_at,
     renew=oauth.renew,
@@ -63,6 +66,7 @@ logistics = CourierVendor(
     marketplace=True,
     label_hours=LABEL_HOURS,
     keeps_list=True,
+    repeatable=True,  # what there is to do is decided by the shipment's state
     together=AT_ONCE,
     tracking_batch=TRACKING_BATCH,
 )

@@ -14,7 +14,7 @@ _PACKED = words.STEPS["PACKED"]
 
 async def ready(api: FlipkartClient, parcels: Sequence[ReadyParcel]) -> list[ParcelRefusal]:
     """Mark as ready to dispatch, 25 of a location a call; those that were not taken. What is marked already, or gone,
-    is left as it is."""
+    is left as it is, so the whole is asked again where Flipkart could not do one just now: raises Unavailable."""
     states = await sync.states_of(api, [parcel.order_ref for parcel in parcels])
     refused: dict[str, tuple[str, str]] = {}
     by_place: dict[str, list[str]] = defaultdict(list)
@@ -28,6 +28,8 @@ async def ready(api: FlipkartClient, parcels: Sequence[ReadyParcel]) -> list[Par
         for some in sync.batches(waiting, client.AT_ONCE):
             answer = await api.call(client.DISPATCH, body={"shipmentIds": list(some), "locationId": place})
             for outcome in outcomes(answer, some):
+                if outcome.passing:
+                    outcome.or_raise()
                 if not outcome.done:
                     refused[outcome.id] = (outcome.code or "refused", outcome.message or outcome.code)
     return [

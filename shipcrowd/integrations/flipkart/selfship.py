@@ -2,7 +2,8 @@
 
 Flipkart takes a parcel that was announced for *shipped*, and does not take that back. It is therefore told when the
 courier has the parcel, not when the label is made; every step looks at the shipment's state first, so each is safe to
-repeat and a step that was missed is caught up with.
+repeat and a step that was missed is caught up with. An attempt leaves no trace in that state: one whose answer was lost
+may be told twice.
 """
 
 import re
@@ -12,7 +13,7 @@ from shipcrowd.channels.contract import Dispatch, Milestone
 from shipcrowd.integrations.flipkart import client, sync, words
 from shipcrowd.integrations.flipkart.client import FlipkartClient, Operation, outcomes
 from shipcrowd.integrations.flipkart.mapping import Standing
-from shipcrowd.integrations.flipkart.reading import first, obj, spoken, text
+from shipcrowd.integrations.flipkart.reading import first, obj, objects, spoken, text
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Json, Refused
 
@@ -48,7 +49,11 @@ async def moved(api: FlipkartClient, dispatch_ref: str, milestone: Milestone, at
         told = {"shipmentId": shipment_id, "locationId": how.location, "deliveryDate": spoken(at)}
         await _one(api, client.SELF_DELIVERY, shipment_id, told)
     elif milestone is Milestone.attempted and (how.step is None or how.step < _DELIVERED):
-        again = {"reason": message, "subReason": message, "newDeliveryDate": spoken(at + timedelta(days=1))}
+        again = {
+            "reason": message,
+            "subReason": message,
+            "newDeliveryDate": spoken(max(at, clock.now()) + timedelta(days=1)),
+        }
         told = {
             "shipmentId": shipment_id,
             "locationId": how.location,
@@ -77,8 +82,10 @@ async def rescheduled(api: FlipkartClient, dispatch_ref: str, expected: datetime
         "tentative_delivery_date": spoken(expected),
     }
     answer = obj(await api.call(client.SELF_UPDATE, ids=[shipment_id], body=told))
-    if first(answer, "status", "processingStatus") is not None:
-        outcomes({"shipments": [answer]}, [shipment_id])[0].or_raise()
+    # What comes back is not documented: an outcome by itself, one in a list, or nothing at all.
+    for told_back in objects(answer.get("shipments")) or [answer]:
+        if first(told_back, "status", "processingStatus") is not None:
+            outcomes({"shipments": [{**told_back, "shipmentId": shipment_id}]}, [shipment_id])[0].or_raise()
 
 
 def parcel_of(dispatch_ref: str) -> tuple[str, str, str]:

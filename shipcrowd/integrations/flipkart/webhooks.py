@@ -160,7 +160,7 @@ def sign(secret: str, topic: str, store: str, body: bytes, now: datetime) -> dic
 def delivery_id(headers: Mapping[str, str], body: bytes) -> str:
     """Flipkart names none: the digest of what happened, to what, and when."""
     said = obj(read_json(body))
-    about = first(said, "shipmentId", "returnId", "orderId", "data")
+    about = [said.get(name) for name in ("shipmentId", "shipment_id", "returnId", "orderId", "data")]
     identity = [event(headers, body), about, said.get("timestamp"), said.get("attributes")]
     if said.get("eventType") is None:
         identity.append(said)

@@ -386,6 +386,19 @@ async def test_a_dispatch_that_flipkart_knows_of_cannot_be_taken_back(shelf, fli
     assert raised.value.code == "already_dispatched"
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+async def test_what_flipkart_says_to_another_day_is_heard_in_either_shape(flipkart, wrapped, status):
+    said = {"processingStatus": status, "errorCode": "TOO_LATE", "errorMessage": "It is delivered."}
+    flipkart.on("/v3/shipments/a/update", {"shipments": [said]} if wrapped else said)
+    asked = flipkart.channel().rescheduled("a|DL1490812345|Delhivery", NOW + timedelta(days=2))
+    if status == "SUCCESS":
+        await asked
+    else:
+        with pytest.raises(Refused, match="It is delivered"):
+            await asked
+
+
 async def test_another_day_is_told_in_flipkarts_other_spelling(flipkart):
     flipkart.on("/v3/shipments/a/update", {})
     await flipkart.channel().rescheduled("a|DL1490812345|Delhivery", NOW + timedelta(days=2))
@@ -562,3 +575,11 @@ async def test_ready_tells_what_is_packed_by_place_and_only_that(flipkart):
         {"shipmentIds": ["c"], "locationId": "LOC2"},
     ]
     assert {lane for lane, _ in flipkart.paced} == {"hurry"}
+
+
+async def test_what_flipkart_could_not_do_just_now_is_no_refusal_and_asked_again(flipkart):
+    flipkart.on(READ, {"shipments": [shipment("a", "PACKED"), shipment("b", "PACKED")]})
+    no = failed("b", "DEPENDENT_SYSTEM_CALL_FAILED", "try later")["shipments"]
+    flipkart.on(READY, {"shipments": [*done("a")["shipments"], *no]})
+    with pytest.raises(Unavailable, match="try later"):
+        await flipkart.channel().ready_to_dispatch([ReadyParcel(each, each, f"FMPC-{each}") for each in "ab"])

@@ -245,6 +245,9 @@ def test_a_delivery_is_told_from_another_by_what_happened_to_what_and_when():
     kinds = {one(), one(event="shipment_hold"), one(shipmentId="ship-2"), one(timestamp="2026-11-21T12:00:01+05:30"),
              one(attributes={"status": "PACKED"})}  # fmt: skip
     assert len(kinds) == 5
+    bare = [said(shipmentId=None, **{name: n}) for name in ("shipment_id", "returnId") for n in ("a", "b")]
+    bare += [said(returnId=n) for n in ("a", "b")]  # two returns of one shipment in one second
+    assert len({webhooks.delivery_id({}, body) for body in bare}) == 6
     plain = [json.dumps({"data": {"id": n}}).encode() for n in (1, 2)]
     assert webhooks.delivery_id({}, plain[0]) != webhooks.delivery_id({}, plain[1])
 

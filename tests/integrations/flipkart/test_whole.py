@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+import time_machine
 from fastapi import FastAPI
 from sqlalchemy import select, update
 
@@ -31,8 +32,9 @@ from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.outbound import Disconnected, read_json
 from shipcrowd.orders.models import Order, OrderEvent, OrderState
 from shipcrowd.settings import settings
-from shipcrowd.shipping import booking, handing, jobs, manifests, quoting
+from shipcrowd.shipping import booking, bulk, handing, jobs, manifests, preferences, quoting
 from shipcrowd.shipping.models import Shipment, State
+from shipcrowd.shipping.preferences import Box, Preferences
 from shipcrowd.shipping.quoting import Package
 from tests import make
 from tests.support import drain
@@ -309,11 +311,17 @@ async def ready(far: Far, seller: UUID, shipment_id: str, **more: Any) -> Order:
     return await order(seller, shipment_id)
 
 
-async def shipped(seller: UUID, found: Order) -> Shipment:
+async def booked(seller: UUID, found: Order) -> Shipment:
+    """Booked here; Flipkart is asked by the job that waits."""
     quote = await quoting.quote(seller, found.id, package=BOX)
     async with tenancy.acting_for(seller) as session:
         made = await booking.book(session, quote.id, service="standard", actor="user:asha")
         await jobs.request_label.enqueue(session, company_id=seller, shipment_id=made.id)
+    return made
+
+
+async def shipped(seller: UUID, found: Order) -> Shipment:
+    await booked(seller, found)
     await drain()
     return await parcel(seller)
 
@@ -341,6 +349,52 @@ async def test_booking_packs_at_flipkart_fetches_its_label_and_follows_it(far, s
         await jobs.track_one(session, made)
     await drain()
     assert (await parcel(seller)).state == State.in_transit
+    assert far.calls.count("/v3/shipments/labels") == 1
+
+
+@pytest.mark.parametrize("status", ["APPROVED", "PACKING_IN_PROGRESS", "PACKED"])
+async def test_a_worker_that_dies_between_packing_and_recording_is_followed_by_one_that_looks(far, seller, status):
+    name = f"ship-{status}"
+    found = await ready(far, seller, name)
+    made = await booked(seller, found)
+    async with tenancy.acting_for(seller) as session:
+        assert await booking.start_attempt(session, made.id) is not None  # and is killed: Flipkart heard it, or not
+    far.put(name, status)
+    if status == "PACKING_IN_PROGRESS":
+        await drain()
+        assert (await parcel(seller)).state == State.booking
+        far.put(name, "PACKED")
+    await drain(skip_waits=True)
+    done = await parcel(seller)
+    assert (done.state, done.awb) == (State.pickup_pending, f"FMPC-{name}")
+    assert far.calls.count("/v3/shipments/labels") == (1 if status == "APPROVED" else 0)
+
+
+async def test_a_worker_that_dies_after_packing_many_leaves_them_to_the_next(far, seller, monkeypatch):
+    class Killed(BaseException):
+        """The worker is gone, and nothing of its is recorded."""
+
+    async def die(*_: Any) -> None:
+        raise Killed
+
+    for name in ("ship-21", "ship-22"):
+        far.put(name)
+    found = await ready(far, seller, "ship-23")
+    ids = [(await order(seller, name)).id for name in ("ship-21", "ship-22")]
+    async with tenancy.acting_for(seller) as session:
+        await preferences.put(session, Preferences(box=Box(length_mm=285, breadth_mm=90, height_mm=90)))
+        run = await bulk.start(session, [*ids, found.id], choose="cheapest", place_id=None, actor="user:asha")
+    for each in (*ids, found.id):
+        await jobs.ship_order.run(seller, run.id, each)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(jobs, "_book_each", die)
+        await jobs.prepare_labels.run(seller, run.id, found.connection_id)
+    await drain(skip_waits=True)
+    async with tenancy.acting_for(seller) as session:
+        parcels = (await session.execute(select(Shipment))).scalars().all()
+    assert {(each.state, each.awb) for each in parcels} == {
+        (State.pickup_pending, f"FMPC-ship-{n}") for n in (21, 22, 23)
+    }
     assert far.calls.count("/v3/shipments/labels") == 1
 
 
@@ -425,11 +479,31 @@ async def test_what_left_keeps_its_label_and_is_not_pointed_out(far, seller):
     async with tenancy.acting_for(seller) as session:
         await jobs.track_one(session, made)
     await drain()
-    await age(seller, 30)
-    calls = len(far.calls)
-    await by_the_clock()
-    assert len(far.calls) == calls
+    left = await parcel(seller)
+    assert (left.label_until, left.label_key) == (None, made.label_key)
+    calls = far.calls.count(LABEL.format("ship-12"))
+    with time_machine.travel(clock.now() + timedelta(hours=30)):
+        await by_the_clock()
+    assert far.calls.count(LABEL.format("ship-12")) == calls
     assert "not_dispatched" not in await told(seller, made)
+
+
+async def test_a_label_that_cannot_be_fetched_again_makes_room_for_others(far, seller):
+    made = await shipped(seller, await ready(far, seller, "ship-13"))
+    async with tenancy.acting_for(seller) as session:
+        await service.pause(session, made.account_id, platform="flipkart", actor="user:asha")
+    await age(seller, 23)
+    await by_the_clock()
+    assert far.calls.count(LABEL.format("ship-13")) == 1
+    later = (await parcel(seller)).label_until
+    assert later > clock.now() + handing.FETCH_AGAIN
+    await by_the_clock()
+    assert (await parcel(seller)).label_until == later  # not looked at again for an hour
+    async with tenancy.acting_for(seller) as session:
+        await service.resume(session, made.account_id, platform="flipkart", actor="user:asha")
+    await age(seller, 1)
+    await by_the_clock()
+    assert far.calls.count(LABEL.format("ship-13")) == 2
 
 
 @pytest.mark.parametrize("answer", ["SUCCESS", "FAILURE"])
