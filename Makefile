@@ -28,7 +28,12 @@ bench: assets ## Figures beside their baselines
 	$(RUN) python -m bench $(ROWS)
 
 soak: assets ## Days of trade with faults, one after another (DAYS=10)
-	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py
+	SHIPCROWD_SOAK_DAYS=$(or $(DAYS),10) $(RUN) pytest -s tests/journeys/test_soak.py \
+		tests/journeys/amazon/test_soak.py tests/journeys/flipkart/test_soak.py
+	SHIPCROWD_SOAK_SELLERS=50 SHIPCROWD_SOAK_HOURS=24 SHIPCROWD_SOAK_ORDERS=400 \
+		$(RUN) pytest -s tests/journeys/amazon/test_a_day.py
+	SHIPCROWD_DAY_STORES=50 SHIPCROWD_DAY_SHIPMENTS=300 SHIPCROWD_DAY_HOURS=24 \
+		$(RUN) pytest -s tests/journeys/flipkart/test_day.py
 
 dev: assets ## Everything running, with reload of the API, on a company without orders
 	$(RUN) python -m shipcrowd dev
@@ -46,7 +51,7 @@ $(UV):
 	$(BOOT)/bin/pip install --quiet --disable-pip-version-check "uv>=0.13,<0.14"
 
 $(READY): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --extra sandbox
 	@touch $@
 
 clean: ## Remove what was built; data of the demo too

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from bench import intake, labels, memory, orders, queue
+from bench import amazon, feeding, flipkart, intake, labels, memory, orders, queue
 from bench.ground import Ground, ground
 from bench.rows import Row, table
 
@@ -15,6 +15,10 @@ ROWS: Mapping[str, Callable[[Ground], Sequence[Row]]] = {
     "list": orders.listing,
     "labels": labels.bench,
     "memory": memory.bench,
+    "amazon-notified": amazon.notified,
+    "amazon-sweep": amazon.sweeping,
+    "amazon-feed": feeding.bench,
+    "flipkart": flipkart.bench,
 }
 
 

@@ -53,6 +53,9 @@ class Ground:
     def database(self, name: str) -> str:
         """The app role's URL of a fresh database of that name, with the newest schema."""
         asyncio.run(postgres.create_database(self.server, name, template=TEMPLATE))
+        return self.app(name)
+
+    def app(self, name: str) -> str:
         return postgres.database_url(self.server, name, role=APP_ROLE)
 
     def owner(self, name: str) -> str:
@@ -64,7 +67,7 @@ class Ground:
         port = free_port(0)
         command = ["bench.bare", str(port)] if baseline else ["shipcrowd", "serve", "--port", str(port)]
         with self.running(name, app_url, *command) as process:
-            _wait(process, port, self.folder / f"{name}.log")
+            wait_for(process, port, self.folder / f"{name}.log")
             yield Served(process.pid, port)
 
     @contextmanager
@@ -131,7 +134,8 @@ async def _template(server: str) -> None:
     await migrations.upgrade(postgres.database_url(server, TEMPLATE))
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Until it listens. Raises WillNotStart with the end of its log."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -7,6 +7,10 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from shipcrowd import console, process, system, wiring
 from shipcrowd.channels import api as channels_api
+from shipcrowd.channels import letters_api
+from shipcrowd.channels import parcels_api as channel_parcels_api
+from shipcrowd.channels import returns_api as channel_returns_api
+from shipcrowd.channels import stock_api as channel_stock_api
 from shipcrowd.channels import webhooks as channel_webhooks
 from shipcrowd.identity import api as identity_api
 from shipcrowd.kernel import problems
@@ -33,6 +37,7 @@ PUBLIC_API = frozenset(
         # verified by their signature instead
         "POST /api/v1/webhooks/{vendor}",
         "POST /api/v1/webhooks/{vendor}/{store}",
+        "POST /api/v1/webhooks/{vendor}/{store}/{topic}",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",
@@ -60,6 +65,10 @@ def routers() -> Sequence[APIRouter]:
         pincodes_api.router,
         wallet_api.router,
         channels_api.router,
+        channel_stock_api.router,
+        channel_parcels_api.router,
+        letters_api.router,
+        channel_returns_api.router,
         system.router,
     )
 

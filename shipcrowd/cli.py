@@ -26,6 +26,8 @@ operator = typer.Typer(no_args_is_help=True, help="The platform's own people.")
 cli.add_typer(keys, name="keys")
 cli.add_typer(webhook, name="webhook")
 cli.add_typer(operator, name="operator")
+amazon = typer.Typer(no_args_is_help=True, help="The platform's own application at Amazon.")
+cli.add_typer(amazon, name="amazon")
 
 
 @cli.command()
@@ -204,6 +206,31 @@ def add_operator(email: str, name: str) -> None:
 
     asyncio.run(work())
     typer.echo(f"{email} may act for the platform.")
+
+
+@amazon.callback()
+def of_amazon() -> None:
+    """The platform's own application at Amazon."""
+
+
+@amazon.command("rotate-secret")
+def rotate_amazon_secret() -> None:
+    """Ask Amazon for a new client secret. It comes to the queue, workers take it from there, and the present one works
+    for seven more days."""
+    from shipcrowd import support
+
+    config = settings()
+    process.configure(config)
+
+    async def work() -> None:
+        db.connect(process.app_url(config), pool=2)
+        try:
+            await support.rotate_secret("amazon")
+        finally:
+            await db.disconnect()
+
+    asyncio.run(work())
+    typer.echo("Amazon makes a new secret and writes it to the queue; `shipcrowd doctor` says when it is here.")
 
 
 def main() -> None:

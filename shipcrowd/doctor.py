@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shipcrowd import process, wiring
+from shipcrowd.channels import own_keys
 from shipcrowd.documents import keeping
 from shipcrowd.kernel import db, tenancy
 from shipcrowd.kernel.ids import new_id
@@ -82,12 +83,18 @@ async def vendors(config: Settings) -> str:
     return f"channels {', '.join(known['channels'])}; couriers {', '.join(known['couriers'])}"
 
 
+async def application_keys(config: Settings) -> str:
+    said = [words for vendor in wiring.CHANNELS if (words := await own_keys.checked(vendor))]
+    return "; ".join(said) or "no channel changes the secret of our application"
+
+
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", database),
     ("role", role),
     ("documents", documents),
     ("books", books),
     ("vendors", vendors),
+    ("application keys", application_keys),
 )
 
-ON_THE_SCHEMA = frozenset((role, books))
+ON_THE_SCHEMA = frozenset((role, books, application_keys))

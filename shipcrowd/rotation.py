@@ -15,7 +15,8 @@ from shipcrowd.channels.models import FailedItem
 from shipcrowd.connections import sealing
 from shipcrowd.connections.models import Connection
 from shipcrowd.identity.models import User
-from shipcrowd.kernel import crypto, inbox, tenancy
+from shipcrowd.kernel import app_secrets, crypto, inbox, tenancy
+from shipcrowd.kernel.app_secrets import AppSecret
 from shipcrowd.kernel.inbox import Delivery
 from shipcrowd.locations import service as locations
 from shipcrowd.locations.models import Place
@@ -44,6 +45,7 @@ SEALED: tuple[Sealed, ...] = (
     Sealed(Shipment, "pii", lambda row: booking.about(row.company_id, row.id)),
     Sealed(Shipment, "track_key", lambda row: booking.link_about(row.company_id, row.id)),
     Sealed(Shipment, "pod", lambda row: tracking.pod_about(row.company_id, row.id)),
+    Sealed(AppSecret, "secret", lambda row: app_secrets.about(row.company_id, row.id)),
     Sealed(Delivery, "body", lambda row: inbox.about(row.company_id, row.id)),
     Sealed(FailedItem, "raw", lambda row: failures.about(row.company_id, row.connection_id, row.external_id)),
 )

@@ -59,6 +59,34 @@ class Settings(BaseSettings):
     """During a rotation of the app's secret: webhooks signed with it are still accepted."""
     shopify_api_version: str = "2026-10"
 
+    flipkart_app_id: str = ""
+    flipkart_app_secret: SecretStr = SecretStr("")
+    flipkart_base_url: str = "https://api.flipkart.net"
+    flipkart_webhook_secret: SecretStr = SecretStr("")
+    """Notifications with an `X-Flipkart-Signature` are checked with it, where a store has none of its own."""
+    flipkart_webhook_url: str = ""
+    """Where Flipkart has our notification addresses registered, up to the seller's id. Unset: under `public_url`."""
+    flipkart_webhook_window_seconds: int = Field(default=900, ge=60)
+    """A signed notification older than this is refused."""
+
+    amazon_client_id: str = ""
+    amazon_client_secret: SecretStr = SecretStr("")
+    amazon_application_id: str = ""
+    """The application's id in Seller Central's developer console, for the consent page."""
+    amazon_draft: bool = False
+    """The application is not published yet: the consent page must be told so."""
+    amazon_queue_url: str = ""
+    amazon_queue_arn: str = ""
+    amazon_queue_endpoint: str = ""
+    """Where SQS is, when it is not Amazon's own (a stand-in)."""
+    amazon_failed_queue_url: str = ""
+    """The queue behind it, to which its redrive policy leads; it is read as well."""
+    amazon_queue_consumers: int = Field(default=2, ge=1, le=20)
+    amazon_relay_secret: SecretStr = SecretStr("")
+    """Signs notifications that a relay of the operator's posts to us in the queue's stead."""
+    amazon_cancel_orders: bool = False
+    """Orders may be cancelled at Amazon by its newest operation, which its published models lack so far."""
+
     buyer_data_days: int = Field(default=180, ge=1)
     """Who bought is forgotten so many days after an order ended; sooner where a channel wants it so."""
     failed_delivery_days: int = Field(default=30, ge=1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from shipcrowd import process
-from shipcrowd.channels import vendors
+from shipcrowd.channels import own_keys, vendors
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
@@ -82,3 +82,11 @@ async def add_operator(company_id: UUID, *, email: str, name: str, password: str
             raise AlreadyThere(f"{email} has an account")
         session.add(Membership(user_id=user_id, company_id=company_id, role=Role.owner.value))
     return user_id
+
+
+async def rotate_secret(platform: str) -> None:
+    """Ask a channel for a new secret of our own application. Raises what `own_keys.rotate` raises."""
+    try:
+        await own_keys.rotate(platform, actor="operator")
+    finally:
+        await outbound.close_all()

@@ -10,36 +10,51 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures
 from shipcrowd.channels import jobs as channel_jobs
+from shipcrowd.channels import open as channel_open
 from shipcrowd.channels import vendors as channels
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.connections import jobs as connection_jobs
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import CourierVendor
 from shipcrowd.identity.models import Company
-from shipcrowd.integrations import manual, shopify, velocity
+from shipcrowd.integrations import amazon, flipkart, manual, shopify, velocity
 from shipcrowd.kernel import clock, events, idempotency, inbox, jobs, pace, tenancy
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.jobs import Job, Schedule, job
 from shipcrowd.ledger import jobs as ledger_jobs
 from shipcrowd.locations.events import PlaceChanged
 from shipcrowd.orders import jobs as order_jobs
+from shipcrowd.orders import retention
 from shipcrowd.orders.events import BuyersRedacted, OrderCancelAsked
 from shipcrowd.settings import settings
-from shipcrowd.shipping import forgetting
+from shipcrowd.shipping import forgetting, handing
 from shipcrowd.shipping import jobs as shipping_jobs
-from shipcrowd.shipping.events import ShipmentAwbChanged, ShipmentBooked, ShipmentCancelled, ShipmentMoved
+from shipcrowd.shipping.events import (
+    ParcelsReady,
+    ShipmentAwbChanged,
+    ShipmentBooked,
+    ShipmentCancelled,
+    ShipmentMoved,
+)
 
-CHANNELS: Sequence[ChannelVendor] = (shopify.vendor,)
-COURIERS: Sequence[CourierVendor] = (velocity.vendor, manual.vendor)
+CHANNELS: Sequence[ChannelVendor] = (shopify.vendor, amazon.vendor, flipkart.vendor)
+COURIERS: Sequence[CourierVendor] = (
+    velocity.vendor,
+    manual.vendor,
+    flipkart.logistics,
+    amazon.easy_ship_vendor,
+    amazon.shipping_vendor,
+)
 
 LISTENERS: Mapping[type[Event], Sequence[Job[...]]] = {
     PlaceChanged: (shipping_jobs.register_place,),
     OrderCancelAsked: (shipping_jobs.cancel_with_order,),
-    BuyersRedacted: (forgetting.forget_receivers,),
+    BuyersRedacted: (forgetting.forget_receivers, channel_jobs.forget_return_comments),
     ShipmentBooked: (channel_jobs.announce,),
     ShipmentMoved: (channel_jobs.progress,),
     ShipmentAwbChanged: (channel_jobs.announce_anew,),
     ShipmentCancelled: (channel_jobs.withdraw,),
+    ParcelsReady: (channel_jobs.parcels_ready,),
 }
 
 
@@ -74,10 +89,11 @@ async def _set_going(session: AsyncSession, company_ids: Sequence[UUID]) -> None
 async def tidy_company(company_id: UUID) -> None:
     """One bounded step through a company's old deliveries and failed items; the next is enqueued with it."""
     now = clock.now()
-    failed = now - timedelta(days=settings().failed_delivery_days)
+    kept = timedelta(days=settings().failed_delivery_days)
+    failed, sooner = now - kept, retention.strict_cuts(kept, now)
     async with tenancy.acting_for(company_id) as session:
-        more = await inbox.forget(session, dealt_with=now - DEALT_WITH, failed=failed, noted=now - NOTED)
-        more |= await failures.forget_looks(session, failed_before=failed)
+        more = await inbox.forget(session, dealt_with=now - DEALT_WITH, failed=failed, noted=now - NOTED, sooner=sooner)
+        more |= await failures.forget_looks(session, failed_before=failed, sooner=sooner)
         if more:
             await tidy_company.enqueue(session, company_id=company_id)
 
@@ -96,6 +112,9 @@ NOTED = timedelta(days=365)
 SCHEDULES: Sequence[Schedule] = (
     Schedule("* * * * *", shipping_jobs.sweep_tracking),
     Schedule("*/5 * * * *", channel_jobs.sweep_all),
+    Schedule("*/5 * * * *", channel_jobs.stock_due),
+    Schedule("*/15 * * * *", channel_jobs.read_due),
+    Schedule("*/15 * * * *", channel_jobs.returns_due),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),
@@ -103,13 +122,14 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("15 4 * * *", forgetting.forget_ended),
     Schedule("15 * * * *", ledger_jobs.check_invariants),
     Schedule("45 * * * *", shipping_jobs.check_books),
+    Schedule("*/15 * * * *", handing.refresh_labels),
 )
 
 
 def wire() -> None:
     """Make the tables above known to the modules below them; once a process."""
     channels.use(CHANNELS)
-    couriers.use(COURIERS)
+    couriers.use(COURIERS, at_store=channel_open.open_courier)
     events.listen(LISTENERS)
 
 

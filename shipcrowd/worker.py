@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from shipcrowd import process, wiring
+from shipcrowd.channels import listening
 from shipcrowd.kernel import jobs
 from shipcrowd.settings import Settings
 
@@ -21,6 +22,9 @@ async def run(config: Settings, url: str, stop: asyncio.Event | None = None) -> 
         loop.add_signal_handler(name, stop.set)
     async with process.ready(config, url):
         log.info("worker started", concurrency=config.worker_concurrency)
+        listener = asyncio.create_task(listening.listen(stop))
+        # It ends by itself only when something is wrong with it: the process ends as well, and says what.
+        listener.add_done_callback(lambda _: stop.set())
         wait = 1.0
         while not stop.is_set():
             try:
@@ -36,4 +40,5 @@ async def run(config: Settings, url: str, stop: asyncio.Event | None = None) -> 
                 log.exception("the queue went away; trying again", seconds=wait, error=str(error))
                 await asyncio.wait([asyncio.create_task(stop.wait())], timeout=wait)
                 wait = min(wait * 2, 30)
+        await listener
     log.info("worker stopped")

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shipcrowd import migrations
@@ -22,6 +23,9 @@ YOURS = "SHIPCROWD_TEST_SERVER_URL"
 
 def pytest_configure(config: pytest.Config) -> None:
     """In the process that starts the workers: start a server (unless one is given) and build the template once."""
+    # The default draws every local variable of every frame, for minutes where a job fails for good.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
     if hasattr(config, "workerinput"):
         return
     url = os.environ.get(YOURS)

@@ -46,7 +46,9 @@ KINDS = {
     "order_id": "orders",
     "order_ids": "orders",
     "place_id": "places",
+    "push_id": "stock_pushes",
     "quote_id": "quotes",
+    "return_id": "marketplace_returns",
     "run_id": "bulk_runs",
     "shipment_id": "shipments",
     "shipment_ids": "shipments",
@@ -57,11 +59,13 @@ KINDS = {
 """Name of a parameter or field → the table its ids are of."""
 
 MUST_HAVE = {
+    "app_secrets",
     "announcements", "api_keys", "audit", "bulk_items", "bulk_runs", "companies", "connections", "failed_items",
     "inbox", "ledger_accounts", "ledger_movements", "manifests", "order_events", "order_lines", "order_references",
     "orders", "pickups", "place_registrations", "places", "quotes", "rate_cards", "scans", "shipment_lines",
     "shipments", "sign_in_states", "store_syncs", "sync_entries", "idempotency_answers", "counters",
-    "connection_routes", "shipment_routes", "memberships", "users", "pgqueuer",
+    "connection_routes", "shipment_routes", "memberships", "users", "pgqueuer", "cancellations", "listings",
+    "marketplace_returns", "marketplace_stock", "stock_feeds", "stock_items", "stock_pushes",
 }  # fmt: skip
 """Tables in which B has rows; a new table belongs here and in `two_companies.build`."""
 
@@ -73,7 +77,8 @@ WORDS = {
     "password": "blue-kettle-on-the-roof", "present": "wrong-kettle-on-the-roof", "company_name": "A company",
     "legal_name": "A Company Private Limited",
     "email": "someone.new@third.example", "gstin": "29AABCU9603R1ZJ", "pan": "AABCU9603R", "hsn": "7323",
-    "supplier_state": "KA", "buyer_gstin": "29AABCU9603R1ZJ",
+    "supplier_state": "KA", "buyer_gstin": "29AABCU9603R1ZJ", "vendor": PLATFORM, "topic": "order-placed",
+    "action": "approve",
 }  # fmt: skip
 """Words that fit, for fields no schema can describe."""
 

@@ -7,16 +7,18 @@ from uuid import UUID
 
 import httpx2
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from shipcrowd import wiring
+from shipcrowd.channels import cancelling, reading, returns, stock, stocking
 from shipcrowd.channels import service as channels
 from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.channels import webhooks as channel_webhooks
-from shipcrowd.channels.contract import StoreAccount
+from shipcrowd.channels.contract import Listing, MarketplaceLevel, StoreAccount
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnKind, ReturnState
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
-from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Pod, Progress, Scan
 from shipcrowd.identity import api_keys, passwords, sessions
 from shipcrowd.identity import service as identity
@@ -24,7 +26,7 @@ from shipcrowd.identity.guard import COOKIE
 from shipcrowd.identity.member import Member
 from shipcrowd.identity.permissions import PERMISSIONS, Role
 from shipcrowd.integrations import manual
-from shipcrowd.kernel import clock, db, events, tenancy
+from shipcrowd.kernel import app_secrets, clock, db, events, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Disconnected, Refused, Unavailable
@@ -73,24 +75,13 @@ class House:
 
 async def install() -> courier.Scripted:
     """The vendors of this process: the scripted courier, the manual one, and Bazaar under Shopify's name."""
-    script = courier.Scripted()
-    vendors.use([courier.vendor(script), manual.vendor])
     channel_vendors.use([dataclasses.replace(bazaar.vendor, slug=PLATFORM, name="Shopify", open=_opened)])
     events.listen(wiring.LISTENERS)
     routes._Known.by_account.clear()
     channel_webhooks.forget_doors()
     async with tenancy.unowned() as session:
         await (await db.driver(session)).execute("DELETE FROM pgqueuer")
-    async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
-        await connections.connect(
-            session,
-            vendor="velocity",
-            external_id="shared",
-            name="Shared account",
-            kind=Kind.courier,
-            credentials=courier.NoCredentials(),
-        )
-    return script
+    return await courier.installed(manual.vendor)
 
 
 class _NoShop(bazaar.BazaarChannel):
@@ -125,9 +116,18 @@ async def build(mark: str, app: FastAPI, script: courier.Scripted, owner_url: st
         )
     store_id, made = await _store(house, app)
     await _parcels(house, script, made, place_id)
+    await _stock(house, store_id, made[5])
     async with tenancy.acting_for(company) as session:
         await orders.note(session, made[5], words=f"{mark} note", actor=by)
         await orders.hold(session, made[5], reason=f"{mark} hold", actor=by)
+        await app_secrets.receive(  # the platform's own company alone has such; row security does not know that
+            session,
+            vendor="amazon",
+            client_id=f"{mark}-client",
+            secret=SecretStr(f"{mark}-secret"),
+            expires_at=None,
+            others_until=None,
+        )
         run = await bulk.start(session, made[6:8], choose="cheapest", place_id=place_id, actor=by)
         await jobs.enqueue_run(session, run.id, made[6:8])
     await drain(skip_waits=True)
@@ -252,6 +252,38 @@ async def _parcels(house: House, script: courier.Scripted, made: list[UUID], pla
         house.facts["awb"] = (await session.get_one(Shipment, (company, moving))).awb or ""
     await pickups.request(company, place_id=place_id, courier="velocity", on=clock.today())
     await drain(skip_waits=True)
+
+
+async def _stock(house: House, store_id: UUID, order_id: UUID) -> None:
+    """What the store sells and what lies at the marketplace; stock pushed, some of it in a file nobody reports on; an
+    order to be cancelled there."""
+    mark, company = house.mark, house.company_id
+    far = bazaar.SHOPS[house.facts["shop"]]
+    far.on_sale = [[Listing(f"{mark}-V1", f"{mark}-P1", f"{mark}-SKU", f"{mark} bottle")]]
+    far.held = [[MarketplaceLevel(f"{mark}-FBA", 3, location=f"{mark} place", details={"mark": mark})]]
+    await reading.read_listings.run(company, store_id)
+    await reading.read_marketplace_stock.run(company, store_id)
+    await _return(mark, company, store_id, order_id)
+    far.by_file = True
+    far.fail("cancel_order", Refused("late", f"{mark} is packed"))
+    async with tenancy.acting_for(company) as session:
+        connection = await connections.get(session, store_id)
+        levels = [stock.Level(3, f"{mark} place", sku=f"{mark}-SKU"), stock.Level(1, sku=f"{mark}-NONE")]
+        await stock.make(session, connection, levels, actor=house.owner.actor)
+        await cancelling.ask(session, connection, order_id, reason=f"{mark} sold out", actor=house.owner.actor)
+    await stocking.send_stock.run(company, store_id)
+    far.report("FEED-1")
+    await drain(skip_waits=True)
+
+
+async def _return(mark: str, company: UUID, store_id: UUID, order_id: UUID) -> None:
+    async with tenancy.acting_for(company) as session:
+        order = await orders.got(session, order_id)
+        told = ChannelReturn(
+            f"{mark}-R1", ReturnKind.customer, order.external_id or "", None, ReturnState.open, "created", 1,
+            reason=f"{mark} broke", comment=f"{mark} says so",
+        )  # fmt: skip
+        await returns.take(session, await connections.get(session, store_id), [told])
 
 
 async def _held_job(house: House, store_id: UUID) -> None:

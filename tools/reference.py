@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 import shipcrowd
 from shipcrowd import wiring
 from shipcrowd.app import API, PUBLIC_API, create_app
-from shipcrowd.channels.models import ANNOUNCEMENT_MOVES
+from shipcrowd.channels.models import ANNOUNCEMENT_MOVES, CANCELLATION_MOVES
 from shipcrowd.connections.models import MOVES as CONNECTION_MOVES
 from shipcrowd.identity.permissions import PERMISSIONS, ROLE_PERMISSIONS, Role
 from shipcrowd.kernel import problems
@@ -180,6 +180,7 @@ def states() -> str:
         ("Orders", "`shipcrowd/orders/models.py`", ORDER_MOVES),
         ("Connections (stores and courier accounts)", "`shipcrowd/connections/models.py`", CONNECTION_MOVES),
         ("Announcements (what a store was told of a parcel)", "`shipcrowd/channels/models.py`", ANNOUNCEMENT_MOVES),
+        ("Cancellations (orders cancelled at their store)", "`shipcrowd/channels/models.py`", CANCELLATION_MOVES),
     )
     parts = ["Every state machine is one table of legal moves; another move raises."]
     for title, where, table_of_moves in plain:

@@ -25,9 +25,20 @@ from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
+from shipcrowd.orders import service as orders
+from shipcrowd.orders.models import Order
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.models import Shipment
+from shipcrowd.shipping.queries import PROGRESS_OF
+from shipcrowd.shipping.service import DispatchFacts
 
 LEASE = timedelta(minutes=2)
+
+MOST = 10_000
+"""Parcels a store is told of at once when it is used again."""
+
+ALERT_AFTER = 5
+"""So many failures in a row and the seller is told: somebody has to look, or to say it at the store by hand."""
 
 MILESTONES: Mapping[Progress, Milestone] = {
     Progress.picked_up: Milestone.picked_up,
@@ -56,6 +67,9 @@ WORDS: Mapping[Milestone, str] = {
 
 LAST_WORDS = frozenset({Milestone.delivered.value, Milestone.failed.value})
 """After these a store hears no more of the parcel."""
+
+MOVED = [state.value for state, progress in PROGRESS_OF.items() if progress in MILESTONES]
+"""States of a shipment a store may have to be told of."""
 
 OVER = frozenset({"cancelled", "refused", "cancelling"})
 """States of a shipment that is not going anywhere."""
@@ -99,27 +113,14 @@ async def due(session: AsyncSession, shipment_id: UUID) -> News | None:
     if not facts.awb or facts.state in OVER:
         return None
     connection = await connections.get(session, facts.connection_id)
-    wishes = sweeps.settings_of(connection)
-    if not wishes.announce:
+    if not sweeps.settings_of(connection).announce:
         return None
     row = await _row(session, connection, shipment_id, facts.order_external_ref)
     # A store that is paused or must be connected again is told when it is back.
     if row.state != AnnouncementState.pending or connection.status != Status.connected:
         return None
     await _take(session, row)
-    return News(
-        connection,
-        row.id,
-        row.order_ref,
-        Dispatch(
-            reference=str(shipment_id),
-            awb=facts.awb,
-            carrier=facts.carrier,
-            tracking_url=facts.tracking_url,
-            lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
-            notify_buyer=wishes.notify_buyer,
-        ),
-    )
+    return _news(connection, row, facts)
 
 
 async def untold(session: AsyncSession, shipment_id: UUID) -> bool:
@@ -153,6 +154,36 @@ async def progress_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
     return Told(connection, row.id, row.dispatch_ref, milestone, facts.moved_at)
 
 
+async def date_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
+    """The store to be told of another delivery date; None where it does not know of the parcel, or of its end. Raises
+    Later while another job talks to it about this parcel."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None or row.state != AnnouncementState.sent or row.dispatch_ref is None:
+        return None
+    connection = await connections.get(session, row.connection_id)
+    if connection.status != Status.connected or row.last_milestone in LAST_WORDS:
+        return None
+    await _take(session, row)
+    return Told(connection, row.id, row.dispatch_ref)
+
+
+async def correction_due(session: AsyncSession, shipment_id: UUID) -> News | None:
+    """What the store is to be told in place of what it knows of a parcel; None when it knows nothing, or is not to be
+    told. Raises Later while another job talks to it about this parcel: that may be of the wrong AWB."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None:
+        return None
+    await _take(session, row)
+    facts = await shipping.dispatch_facts(session, shipment_id)
+    connection = await connections.get(session, row.connection_id)
+    if row.state == AnnouncementState.sent and facts is not None and facts.awb and facts.state not in OVER:
+        if connection.status == Status.connected:
+            return _news(connection, row, facts)
+        row.last_error = f"The store is {connection.status}; it was not told of the corrected AWB."
+    row.busy_until = None
+    return None
+
+
 async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
     """The dispatch to be taken back. None when the store never heard of it: then it never will, for it is marked as
     withdrawn. Raises Later while another job talks to the store about this parcel."""
@@ -183,7 +214,7 @@ async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str |
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
     row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
-    row.last_error, row.busy_until = "", None
+    row.last_error, row.failures, row.busy_until = "", 0, None
 
 
 async def refused(session: AsyncSession, announcement_id: UUID, because: str) -> None:
@@ -195,10 +226,16 @@ async def refused(session: AsyncSession, announcement_id: UUID, because: str) ->
 
 
 async def told(session: AsyncSession, announcement_id: UUID, milestone: Milestone, at: datetime, error: str) -> None:
-    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one."""
+    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one, unless a person
+    wants it (`try_again`), who learns of it from the order's timeline."""
     row = await _locked(session, announcement_id)
-    row.last_milestone, row.last_milestone_at = milestone.value, at
-    row.last_error, row.busy_until = error[:500], None
+    row.last_milestone, row.last_milestone_at, row.busy_until = milestone.value, at, None
+    await _count(session, row, error)
+    if error:
+        words = f"the store did not take the news '{WORDS[milestone].lower()}': {error[:200]}"
+        await _on_timeline(session, row, "step_refused", words)
+        if milestone.value in LAST_WORDS:  # nothing follows that would catch up with it
+            await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
 async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "") -> None:
@@ -208,7 +245,24 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
         _move(row, AnnouncementState.withdrawn)
     row.last_error, row.busy_until = error[:500], None
     if error:
+        await _on_timeline(session, row, "not_withdrawn", f"the store did not take its dispatch back: {error[:200]}")
         await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def corrected(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
+    """The store knows the right AWB."""
+    row = await _locked(session, announcement_id)
+    row.dispatch_ref = dispatch_ref
+    row.last_error, row.failures, row.busy_until = "", 0, None
+
+
+async def not_corrected(session: AsyncSession, announcement_id: UUID, because: str) -> None:
+    """The store keeps the wrong AWB: the seller has to put it right there, and it is among what is looked at."""
+    row = await _locked(session, announcement_id)
+    row.last_error, row.failures, row.busy_until = because[:500], max(row.failures, ALERT_AFTER), None
+    words = f"the store did not take the corrected AWB; correct it there: {because[:300]}"
+    await _on_timeline(session, row, "store_not_told", words)
+    await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
 async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
@@ -224,26 +278,82 @@ async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
 async def let_go(session: AsyncSession, announcement_id: UUID, error: str) -> None:
     """The call did not come to an end; the next try may take the row at once."""
     row = await _locked(session, announcement_id)
-    row.last_error, row.busy_until = error[:500], None
+    row.busy_until = None
+    if error:
+        await _count(session, row, error)
+
+
+async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: datetime, refused: str | None) -> None:
+    """The store heard that the parcel comes on another day, or refused to hear."""
+    row = await _locked(session, announcement_id)
+    row.busy_until = None
+    await _count(session, row, refused or "")
+    words = f"the store was told that it comes on {clock.ist(expected):%d %b}"
+    if refused is not None:
+        words = f"the store did not take another delivery date: {refused[:300]}"
+    await _on_timeline(session, row, "date_refused" if refused is not None else "date_told", words)
 
 
 async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
-    """A refused announcement is due again. Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
+    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told.
+    Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
     row = await _locked(session, announcement_id)
-    if row.state != AnnouncementState.pending:
+    if row.state == AnnouncementState.sent and row.last_error:
+        row.last_milestone = row.last_milestone_at = None
+    elif row.state != AnnouncementState.pending:
         _move(row, AnnouncementState.pending)
     return row
+
+
+async def _count(session: AsyncSession, row: Announcement, error: str) -> None:
+    """Count a failure, or end the row of them. The seller hears of the fifth, once."""
+    row.last_error = error[:500]
+    row.failures = row.failures + 1 if error else 0
+    if row.failures == ALERT_AFTER:
+        words = f"the store could not be told {ALERT_AFTER} times in a row; look at the store's page: {error[:200]}"
+        await _on_timeline(session, row, "store_not_told", words)
+        await publish(session, AnnouncementRefused(row.company_id, row.id))
+
+
+async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, words: str) -> None:
+    found = await session.execute(
+        select(Shipment, Order)
+        .join(Order, (Order.company_id == Shipment.company_id) & (Order.id == Shipment.order_id))
+        .where(Shipment.id == row.shipment_id)
+    )
+    for shipment, order in found:
+        details = {"shipment_id": str(row.shipment_id)}
+        orders.tell(session, order, kind, f"{shipment.number}: {words}", actor="system", details=details)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = 1000) -> Sequence[UUID]:
+async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
     """Shipments whose store has not been told yet."""
     query = (
         select(Announcement.shipment_id)
         .where(Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value)
         .order_by(Announcement.created_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def behind(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
+    """Parcels the store knows of that moved on since it was told of them last."""
+    query = (
+        select(Announcement.shipment_id)
+        .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
+        .where(
+            Announcement.connection_id == connection_id,
+            Announcement.state == AnnouncementState.sent.value,
+            Announcement.dispatch_ref.is_not(None),
+            Announcement.last_milestone.is_(None) | Announcement.last_milestone.not_in(LAST_WORDS),
+            Announcement.last_milestone_at.is_(None) | (Announcement.last_milestone_at < Shipment.moved_at),
+            Shipment.state.in_(MOVED),
+        )
+        .order_by(Shipment.moved_at)
         .limit(limit)
     )
     return (await session.execute(query)).scalars().all()
@@ -255,15 +365,30 @@ async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
+async def told_store(session: AsyncSession, shipment_id: UUID) -> Connection | None:
+    """The store that a parcel is announced to."""
+    connection_id = await store_of(session, shipment_id)
+    return await connections.get(session, connection_id) if connection_id is not None else None
+
+
+UNTOLD = (
+    (Announcement.state == AnnouncementState.refused.value)
+    | (Announcement.failures >= ALERT_AFTER)
+    | (Announcement.last_milestone.in_(LAST_WORDS) & (Announcement.last_error != ""))
+)
+"""What somebody has to look at."""
+
+
 async def page(
     session: AsyncSession,
     *,
     connection_ids: Sequence[UUID],
     state: AnnouncementState | None = None,
+    untold: bool = False,
     after: str | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Announcement], str | None]:
-    """Announcements to these stores, newest first."""
+    """Announcements to these stores, newest first; `untold`: those somebody has to look at."""
     query = (
         select(Announcement)
         .where(Announcement.connection_id.in_(connection_ids))
@@ -272,6 +397,8 @@ async def page(
     )
     if state is not None:
         query = query.where(Announcement.state == state.value)
+    if untold:
+        query = query.where(UNTOLD)
     if after:
         query = query.where(pages.older_than(Announcement.created_at, Announcement.id, after))
     rows = (await session.execute(query)).scalars().all()
@@ -279,6 +406,23 @@ async def page(
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------
+
+
+def _news(connection: Connection, row: Announcement, facts: DispatchFacts) -> News:
+    return News(
+        connection,
+        row.id,
+        row.order_ref,
+        Dispatch(
+            reference=str(row.shipment_id),
+            awb=facts.awb or "",
+            carrier=facts.carrier,
+            tracking_url=facts.tracking_url,
+            lines=tuple(DispatchLine(line, units) for line, units in facts.lines),
+            notify_buyer=sweeps.settings_of(connection).notify_buyer,
+            courier=facts.courier,
+        ),
+    )
 
 
 async def _row(session: AsyncSession, connection: Connection, shipment_id: UUID, order_ref: str) -> Announcement:

@@ -5,10 +5,11 @@ Each call is safe to repeat, so one that may or may not have arrived is simply m
 
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from uuid import UUID
 
 from shipcrowd.channels import announcements
-from shipcrowd.channels.contract import AnnouncesDispatch
+from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate, EditsDispatch
 from shipcrowd.channels.open import lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
@@ -17,6 +18,8 @@ from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.kernel.tenancy import acting_for
 
 PATIENTLY = on(Exception, times=8, first=2.0)
+STEADILY = on(Exception, times=8, first=10.0)
+"""How a parcel's steps are told: an outage of some minutes is none of the seller's business."""
 
 
 @job(retry=PATIENTLY, name="channels.announce")
@@ -52,7 +55,7 @@ async def _not_announced(company_id: UUID, shipment_id: UUID) -> None:
             await connections.failed(session, connection_id, "The store did not take the news of a parcel.")
 
 
-@job(retry=PATIENTLY, name="channels.progress")
+@job(retry=STEADILY, name="channels.progress")
 async def progress(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentMoved and ShipmentDelivered: tell the store where the parcel is by now."""
     async with acting_for(company_id) as session:
@@ -74,6 +77,33 @@ async def progress(company_id: UUID, shipment_id: UUID) -> None:
         await announcements.told(session, told.announcement_id, told.milestone, told.at, went.refused or "")
 
 
+@progress.exhausted
+async def _not_moved(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        connection_id = await announcements.store_of(session, shipment_id)
+        if connection_id is not None:
+            words = "The store could not be told how a parcel fares; it is told with the parcel's next step."
+            await connections.failed(session, connection_id, words)
+
+
+@job(retry=STEADILY, name="channels.tell_date")
+async def tell_date(company_id: UUID, shipment_id: UUID, expected: datetime) -> None:
+    """Tell the store that a parcel it knows is expected on another day."""
+    async with acting_for(company_id) as session:
+        told = await announcements.date_due(session, shipment_id)
+    if told is None:
+        return
+    channel = opened(told.connection)
+    async with _talking(told.connection, told.announcement_id) as went:
+        if not isinstance(channel, ChangesDeliveryDate):
+            raise Refused("cannot_reschedule", "This channel is not told of delivery dates.")
+        await channel.rescheduled(told.dispatch_ref, expected)
+    if went.lost:
+        return
+    async with acting_for(company_id) as session:
+        await announcements.rescheduled(session, told.announcement_id, expected, went.refused)
+
+
 @job(retry=PATIENTLY, name="channels.withdraw")
 async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentCancelled: take the dispatch back at the store."""
@@ -82,13 +112,35 @@ async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
 
 @job(retry=PATIENTLY, name="channels.announce_anew")
 async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
-    """Hears ShipmentAwbChanged: take back the dispatch with the wrong AWB, and tell the store of the right one."""
+    """Hears ShipmentAwbChanged: tell the store of the right AWB; where it cannot edit what it was told, the dispatch
+    with the wrong one is taken back first."""
+    async with acting_for(company_id) as session:
+        connection = await announcements.told_store(session, shipment_id)
+    if connection is not None and isinstance(opened(connection), EditsDispatch):
+        await _correct(company_id, shipment_id)
+        return
     await _take_back(company_id, shipment_id)
     async with acting_for(company_id) as session:
         if await announcements.due_again(session, shipment_id):
             await announce.with_(key=f"{company_id}:{shipment_id}").enqueue(
                 session, company_id=company_id, shipment_id=shipment_id
             )
+
+
+async def _correct(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        news = await announcements.correction_due(session, shipment_id)
+    if news is None:
+        return
+    channel = opened(news.connection)
+    assert isinstance(channel, EditsDispatch)
+    async with _talking(news.connection, news.announcement_id) as went:
+        ref = await channel.corrected(news.order_ref, news.dispatch)
+        async with acting_for(company_id) as session:
+            await announcements.corrected(session, news.announcement_id, ref)
+    if went.refused is not None:
+        async with acting_for(company_id) as session:
+            await announcements.not_corrected(session, news.announcement_id, went.refused)
 
 
 async def _take_back(company_id: UUID, shipment_id: UUID) -> None:

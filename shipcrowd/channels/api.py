@@ -1,12 +1,10 @@
 """Stores over HTTP: parse, one call, answer."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import announcements, failures, health, jobs, queries, service, sweeps, vendors
@@ -22,7 +20,6 @@ from shipcrowd.channels.schemas import (
     DeliveryOut,
     FailedItemDetailOut,
     FailedItemOut,
-    FieldOut,
     HealthOfAllOut,
     HealthOut,
     Replaying,
@@ -30,10 +27,12 @@ from shipcrowd.channels.schemas import (
     StoreOut,
     StoreSettingsChange,
     SyncEntryOut,
+    SyncStatusOut,
     TestOut,
 )
+from shipcrowd.connections import forms
 from shipcrowd.identity.api import May, Member
-from shipcrowd.kernel import inbox
+from shipcrowd.kernel import clock, inbox
 from shipcrowd.kernel.outbound import OutsideFailure, Refused
 from shipcrowd.kernel.pages import After, Limit, Page
 from shipcrowd.kernel.tenancy import acting_for
@@ -42,6 +41,11 @@ router = APIRouter(prefix="/integrations", tags=["stores"])
 
 Reads = Annotated[Member, May("stores:read")]
 Writes = Annotated[Member, May("stores:write")]
+
+
+def store_path(platform: str, store_id: UUID, rest: str) -> str:
+    """Where a client finds this of a store."""
+    return f"/api/v1/integrations/{platform}/stores/{store_id}/{rest}"
 
 
 # --- channels, and connecting a store -------------------------------------------------------------------------------
@@ -70,7 +74,7 @@ async def connect(platform: str, body: ConnectStore, who: Writes) -> StoreDetail
         who.company_id,
         platform=platform,
         store=body.store,
-        given=_plain(body),
+        given=forms.plain(body.credentials),
         actor=who.actor,
         import_days=body.import_days,
     )
@@ -80,17 +84,29 @@ async def connect(platform: str, body: ConnectStore, who: Writes) -> StoreDetail
 @router.post("/{platform}/test")
 async def try_credentials(platform: str, body: ConnectStore, who: Writes) -> TestOut:
     """Try pasted credentials; nothing is saved."""
-    return _tested(await service.try_pasted(platform=platform, store=body.store, given=_plain(body)))
+    return _tested(await service.try_pasted(platform=platform, store=body.store, given=forms.plain(body.credentials)))
 
 
 @router.get("/{platform}/install", status_code=302, response_class=RedirectResponse)
 async def install(
     platform: str,
     who: Writes,
-    shop: Annotated[str, Query(min_length=1, max_length=300, description="The store's address, as typed")],
+    shop: Annotated[
+        str,
+        Query(max_length=300, description="The store's address, as typed; at a marketplace its country, or nothing"),
+    ] = "",
 ) -> RedirectResponse:
     """Send the browser to the store to sign in there."""
     url = await service.start_sign_in(who.company_id, platform=platform, store=shop, actor=who.actor)
+    return RedirectResponse(url, 302)
+
+
+@router.get("/{platform}/login", status_code=302, response_class=RedirectResponse)
+async def login(platform: str, request: Request, who: Writes) -> RedirectResponse:
+    """A seller chose ShipCrowd in the vendor's app store: send the browser back there, for consent."""
+    url = await service.arrive_to_sign_in(
+        who.company_id, platform=platform, query=request.query_params.multi_items(), actor=who.actor
+    )
     return RedirectResponse(url, 302)
 
 
@@ -168,12 +184,35 @@ async def resume(platform: str, store_id: UUID, who: Writes) -> StoreDetailOut:
     return await _detail(who.company_id, store_id, platform)
 
 
-@router.post("/{platform}/stores/{store_id}/sync/orders", status_code=202)
+@router.post("/{platform}/stores/{store_id}/sync-shipments", status_code=202)
+@router.post("/{platform}/stores/{store_id}/sync-orders", status_code=202)
+@router.post("/{platform}/stores/{store_id}/sync/orders", status_code=202, operation_id="sync_changed_orders")
 async def sync_orders(platform: str, store_id: UUID, who: Writes) -> Accepted:
-    """Read the store's changed orders now."""
+    """Read the store's changed orders now. A marketplace's shipments are orders here; the three names are one verb."""
     async with acting_for(who.company_id) as session:
         await service.sync_now(session, store_id, platform=platform)
-    return Accepted()
+    return Accepted(follow=store_path(platform, store_id, "sync-status"))
+
+
+@router.get("/{platform}/stores/{store_id}/sync-status")
+async def sync_status(platform: str, store_id: UUID, who: Reads) -> SyncStatusOut:
+    """How far the store has been read, what is on its way to it, and what was done with it last."""
+    async with acting_for(who.company_id) as session:
+        store = await queries.store(session, store_id, vendor=platform)
+        rows, _ = await queries.log(session, store.connection.id, limit=10)
+        pushes = await queries.open_pushes(session, store.connection.id)
+    sync = store.sync
+    return SyncStatusOut(
+        store=_health(store),
+        sweeping=sync.sweeping_until is not None and sync.sweeping_until > clock.now(),
+        swept_through=sync.swept_through,
+        orders_imported=sync.orders_imported,
+        stock_pushes_open=pushes,
+        listings_read_at=sync.listings_read_at,
+        marketplace_stock_read_at=sync.marketplace_read_at,
+        marketplace_stock_error=sync.marketplace_error,
+        latest=[SyncEntryOut.model_validate(row) for row in rows],
+    )
 
 
 @router.post("/{platform}/stores/{store_id}/refresh", status_code=202)
@@ -370,25 +409,8 @@ def _channel(vendor: ChannelVendor) -> ChannelOut:
         name=vendor.name,
         sign_in=vendor.sign_in is not None,
         pasted=vendor.pasted,
-        fields=[_field(name, field) for name, field in service.form(vendor)] if vendor.pasted else [],
+        fields=list(service.form(vendor)),
     )
-
-
-def _field(name: str, field: FieldInfo) -> FieldOut:
-    return FieldOut(
-        name=name,
-        title=field.title or name.replace("_", " ").capitalize(),
-        help=field.description or "",
-        secret="SecretStr" in str(cast(object, field.annotation)),
-        required=field.is_required(),
-    )
-
-
-def _plain(body: ConnectStore) -> dict[str, str | None]:
-    return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else None
-        for name, value in body.credentials.items()
-    }
 
 
 def _tested(info: StoreInfo) -> TestOut:
@@ -398,4 +420,5 @@ def _tested(info: StoreInfo) -> TestOut:
         external_id=info.external_id,
         currency=info.currency,
         missing_scopes=list(info.missing_scopes),
+        details=dict(info.details),
     )

@@ -1,21 +1,21 @@
 """Orders and deliveries that could not be taken in: kept with what they looked like, shown, replayed after a fix."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import LargeBinary, func, literal, select, text, update
+from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels.models import FailedItem
 from shipcrowd.kernel import clock, crypto, pages, tenancy
 from shipcrowd.kernel.errors import NotFound
-from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.ids import first_id_of, new_id
 from shipcrowd.kernel.inbox import Naming
 from shipcrowd.kernel.outbound import Json
 
@@ -186,18 +186,27 @@ async def reseal(session: AsyncSession, limit: int) -> int:
     return len(rows)
 
 
-async def forget(session: AsyncSession, *, resolved_before: datetime) -> None:
-    """Delete those that were resolved before then."""
-    await session.execute(text("DELETE FROM failed_items WHERE resolved_at < :before"), {"before": resolved_before})
+async def forget(session: AsyncSession, *, before: datetime) -> None:
+    """Delete those resolved before then."""
+    await session.execute(delete(FailedItem).where(FailedItem.resolved_at < before))
 
 
-async def forget_looks(session: AsyncSession, *, failed_before: datetime, limit: int = 500) -> bool:
+async def forget_looks(
+    session: AsyncSession, *, failed_before: datetime, sooner: Mapping[str, datetime] | None = None, limit: int = 500
+) -> bool:
     """One bounded step for the acting company: of open items that failed before then, the reason stays and what they
-    looked like goes (a replay reads the order at its store). Whether there may be more to do."""
+    looked like goes (a replay reads the order at its store). `sooner`: the vendors whose items must go earlier, and
+    before when they came first: failing again and again keeps nobody's data longer. Whether there may be more to do."""
     mine = FailedItem.company_id == tenancy.company_of(session)
+    due: list[ColumnElement[bool]] = [FailedItem.failed_at < failed_before]
+    for vendor, cut in (sooner or {}).items():
+        of_vendor = text("connection_id IN (SELECT id FROM connections WHERE vendor = :vendor)").bindparams(
+            vendor=vendor
+        )
+        due.append(and_(of_vendor, FailedItem.id < first_id_of(cut)))
     old = (
         select(FailedItem.id)
-        .where(mine, FailedItem.resolved_at.is_(None), FailedItem.failed_at < failed_before)
+        .where(mine, FailedItem.resolved_at.is_(None), or_(*due))
         .where(FailedItem.raw.is_not(None))
         .order_by(FailedItem.failed_at, FailedItem.id)
         .limit(limit)

@@ -9,6 +9,8 @@ from shipcrowd.connections.models import Status
 
 LAG_ALLOWED = timedelta(hours=1)
 SWEEPS_MISSED = 3
+LAPSE_TOLD = timedelta(days=30)
+"""So long before a consent ends the seller is asked for it again."""
 
 
 class Level(StrEnum):
@@ -35,6 +37,8 @@ class Facts:
     open_failures: int = 0
     refused_announcements: int = 0
     missing_scopes: Sequence[str] = ()
+    lapses_in: timedelta | None = None
+    """Until the seller must have signed in again."""
 
 
 def verdict(facts: Facts) -> tuple[Level, str]:
@@ -61,7 +65,10 @@ def verdict(facts: Facts) -> tuple[Level, str]:
     if facts.open_failures:
         return Level.attention, f"{_count(facts.open_failures, 'order')} could not be taken in; see the failed items."
     if facts.refused_announcements:
-        return Level.attention, f"The store refused the news of {_count(facts.refused_announcements, 'parcel')}."
+        return Level.attention, f"The store did not take the news of {_count(facts.refused_announcements, 'parcel')}."
+    if facts.lapses_in is not None and facts.lapses_in < LAPSE_TOLD:
+        within = "today" if facts.lapses_in < timedelta(days=1) else f"within {in_words(facts.lapses_in)}"
+        return Level.attention, f"The store's consent ends: sign in there again {within}."
     if facts.lag is None:
         return Level.ok, "The store's orders are being read for the first time."
     return Level.ok, "Up to date."

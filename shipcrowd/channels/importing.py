@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shipcrowd.channels import failures
 from shipcrowd.channels.contract import Page
 from shipcrowd.kernel.errors import ShipcrowdError
-from shipcrowd.kernel.outbound import Malformed
+from shipcrowd.kernel.outbound import Json, Malformed
 from shipcrowd.kernel.tenancy import acting_for
+from shipcrowd.orders import privacy
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.schemas import IncomingOrder
 
@@ -118,26 +119,26 @@ async def take(session: AsyncSession, source: Source, incoming: Sequence[Incomin
 
 async def keep_order(session: AsyncSession, source: Source, order: IncomingOrder, error: Exception) -> None:
     """Keep an order that was read but could not be imported."""
+    await keep(session, source, order.external_id, words(error), order.model_dump(mode="json"))
+
+
+async def keep(session: AsyncSession, source: Source, external_id: str, reason: str, raw: Json = None) -> None:
+    """Keep what could not be taken in; without what it looked like where its buyer is forgotten."""
+    if raw is not None and await privacy.any_forgotten(session, source.connection_id, [external_id]):
+        raw = None
     await failures.keep(
         session,
         connection_id=source.connection_id,
         vendor=source.vendor,
-        external_id=order.external_id,
-        reason=words(error),
-        raw=order.model_dump(mode="json"),
+        external_id=external_id,
+        reason=reason,
+        raw=raw,
     )
 
 
 async def _keep_failed(session: AsyncSession, source: Source, page: Page) -> Taken:
     for item in page.failed:
-        await failures.keep(
-            session,
-            connection_id=source.connection_id,
-            vendor=source.vendor,
-            external_id=item.external_id,
-            reason=item.reason,
-            raw=item.raw,
-        )
+        await keep(session, source, item.external_id, item.reason, item.raw)
     return Taken(failed=len(page.failed))
 
 

@@ -6,9 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, sweeps, vendors
+from shipcrowd.channels import failures, importing, sending, stocking, sweeps, vendors
 from shipcrowd.channels.contract import (
     ChannelEvent,
+    FeedFinished,
+    ListingsReady,
+    MarketplaceStockChanged,
     NothingToDo,
     OrderChanged,
     OrderTouched,
@@ -16,6 +19,9 @@ from shipcrowd.channels.contract import (
     StoreLeft,
 )
 from shipcrowd.channels.importing import Source, Taken
+from shipcrowd.channels.reading import listings_ready, marketplace_moved
+from shipcrowd.channels.returning import returns_touched
+from shipcrowd.channels.returns_contract import ReturnTouched
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
@@ -63,7 +69,11 @@ async def _act(
     changed = [event.order for event in news if isinstance(event, OrderChanged)]
     touched = tuple(dict.fromkeys(event.external_id for event in news if isinstance(event, OrderTouched)))
     done, notes, ask = False, list[str](), False
+    returned = list(dict.fromkeys(event.external_id for event in news if isinstance(event, ReturnTouched)))
     taken = Taken()
+    if returned and reading:
+        await returns_touched(session, connection, returned)
+        done = True
     if changed or touched:
         if reading:
             source = Source(connection.company_id, connection.id, connection.vendor)
@@ -77,7 +87,7 @@ async def _act(
             notes.append(f"the store is {connection.status}")
     for event in news:
         match event:
-            case OrderChanged() | OrderTouched():
+            case OrderChanged() | OrderTouched() | ReturnTouched():
                 pass
             case StoreLeft():
                 left, words, unsure = await _left(session, connection, event)
@@ -85,6 +95,16 @@ async def _act(
                 notes.append(words)
             case PrivacyAsk():
                 notes.append(await _privacy(session, connection, delivery, event))
+                done = True
+            case FeedFinished():
+                waits = await _feed_finished(session, connection, event)
+                done = done or waits
+                notes.append("a file was worked off" if waits else "no file of ours waits under that reference")
+            case MarketplaceStockChanged():
+                await marketplace_moved(session, connection)
+                done = True
+            case ListingsReady():
+                await listings_ready(session, connection)
                 done = True
             case NothingToDo():
                 notes.append(f"nothing to do for {event.topic}")
@@ -94,6 +114,13 @@ async def _act(
         await sweeps.seen_webhook(session, connection.id, delivery.received_at, taken.inserted)
     asked = any(isinstance(event, PrivacyAsk) for event in news)
     return Follow(connection.id, touched, ask, asked), done or bool(touched), notes
+
+
+async def _feed_finished(session: AsyncSession, connection: Connection, event: FeedFinished) -> bool:
+    feed_id = await sending.feed_named(session, connection.id, event.reference)
+    if feed_id is not None:
+        await stocking.follow_now(session, connection.company_id, feed_id)
+    return feed_id is not None
 
 
 async def _left(session: AsyncSession, connection: Connection, event: StoreLeft) -> tuple[bool, str, bool]:

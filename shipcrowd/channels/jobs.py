@@ -4,10 +4,8 @@ A store's four failures end the same way everywhere: Unavailable is tried again,
 down and shown, Disconnected marks the connection, which pauses all of this until someone connects the store again.
 """
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -16,19 +14,24 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, intake, sweeps
-from shipcrowd.channels.announcing import announce, announce_anew, progress, withdraw
+from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, vendors, waiting
+from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
+from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
+from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
+from shipcrowd.channels.reading import read_due, read_listings, read_marketplace_stock
+from shipcrowd.channels.returning import decide_return, forget_return_comments, read_return, read_returns, returns_due
+from shipcrowd.channels.stocking import follow_feed, send_stock, stock_due
 from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
-from shipcrowd.kernel.jobs import Job, enqueue_many, job, on, running
-from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
+from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on
+from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
 
@@ -38,17 +41,32 @@ __all__ = [
     "announce",
     "announce_anew",
     "ask_whether_left",
+    "cancel_order",
     "carry_out",
+    "decide_return",
+    "follow_feed",
+    "forget_return_comments",
+    "mark_dispatched",
+    "parcels_ready",
     "progress",
+    "read_due",
+    "read_listings",
+    "read_marketplace_stock",
     "read_order",
+    "read_return",
+    "read_returns",
     "replay_delivery",
     "replay_item",
     "resubscribe_all",
+    "returns_due",
+    "send_stock",
+    "stock_due",
     "store_key",
     "subscribe",
     "sweep",
     "sweep_all",
     "take_in",
+    "tell_date",
     "tidy",
     "webhook_url",
     "withdraw",
@@ -147,6 +165,7 @@ async def read_order(company_id: UUID, connection_id: UUID, external_id: str) ->
 
     async def also(session: AsyncSession, taken: Taken) -> None:
         await connections.worked(session, connection_id)
+        await sweeps.count(session, connection_id, taken.inserted)
         if gone:
             await failures.resolve(session, connection_id, [external_id])
             await sweeps.note(session, connection, "order", error=f"The store has no order {external_id} (any more).")
@@ -163,16 +182,9 @@ async def _order_not_read(company_id: UUID, connection_id: UUID, external_id: st
     await _keep(source, external_id, "The store did not answer when asked for this order.")
 
 
-async def _keep(source: Source, external_id: str, reason: str, raw: object = None) -> None:
+async def _keep(source: Source, external_id: str, reason: str, raw: Json = None) -> None:
     async with acting_for(source.company_id) as session:
-        await failures.keep(
-            session,
-            connection_id=source.connection_id,
-            vendor=source.vendor,
-            external_id=external_id,
-            reason=reason,
-            raw=raw,
-        )
+        await importing.keep(session, source, external_id, reason, raw)
 
 
 @job(retry=PATIENTLY, seconds=900)
@@ -183,7 +195,7 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
     if run is None:
         return
     try:
-        with _waiting_in_place():
+        with waiting.in_place():
             ended = await _read_pages(run)
     except LeaseLost:
         log.warning("sweep overtaken", connection=str(connection_id))
@@ -198,6 +210,9 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
         async with acting_for(company_id) as session:
             await connections.failed(session, connection_id, words)
         return
+    except Later:
+        await _stop(run, "")
+        raise
     except BaseException as error:
         await _stop(run, f"{type(error).__name__}: the sweep will go on where it was")
         raise
@@ -221,7 +236,7 @@ async def _read_pages(run: Run) -> bool:
     """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
     a run that ended where it began would begin there again."""
     pages = opened(run.connection).orders(run.since)
-    async with _closing(pages):
+    async with waiting.closing(pages):
         async for page in pages:
 
             async def also(session: AsyncSession, taken: Taken, page: Page = page) -> None:
@@ -231,27 +246,6 @@ async def _read_pages(run: Run) -> bool:
             if clock.now() - run.started_at > RUN and run.position > run.since:
                 return False
     return True
-
-
-@contextlib.asynccontextmanager
-async def _closing(pages: AsyncIterator[Page]) -> AsyncGenerator[None]:
-    try:
-        yield
-    finally:
-        close: Any = getattr(pages, "aclose", None)
-        if close is not None:
-            await close()
-
-
-@contextlib.contextmanager
-def _waiting_in_place() -> Generator[None]:
-    """Rate limits are slept out here instead of putting the job back: put back in the middle of a page it would read
-    that page's orders all over again, and use up the limit once more."""
-    token = running.set(None)
-    try:
-        yield
-    finally:
-        running.reset(token)
 
 
 async def _stop(run: Run, error: str) -> None:
@@ -312,8 +306,11 @@ def store_key(company_id: UUID, connection_id: UUID) -> str:
 
 
 def webhook_url(connection: Connection) -> str:
-    """Where this store's webhooks are to go. It names the connection, not the shop, so that it fits any URL."""
-    return f"{settings().public_url.rstrip('/')}/api/v1/webhooks/{quote(connection.vendor)}/{connection.id}"
+    """Where this store's webhooks are to go. It names the connection, which fits any URL, unless the vendor wants the
+    store named."""
+    by_store = vendors.vendor(connection.vendor).webhooks_by_store
+    store = quote(connection.external_id, safe="") if by_store else connection.id
+    return f"{settings().public_url.rstrip('/')}/api/v1/webhooks/{quote(connection.vendor)}/{store}"
 
 
 @job(retry=PATIENTLY)
@@ -382,6 +379,9 @@ async def replay_item(company_id: UUID, item_id: UUID) -> None:
         item = await failures.get(session, item_id)
         if item.delivery_id is not None:
             await replay_delivery.enqueue(session, company_id=company_id, delivery_id=item.delivery_id)
+        elif item.external_id.startswith(returns.item_of("")):
+            connection = await connections.get(session, item.connection_id)
+            await returning.read_now(session, connection, back_to=item.failed_at - returning.UNREAD_BACK)
         else:
             await _read_orders(session, company_id, item.connection_id, [item.external_id])
 
@@ -399,8 +399,14 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
 
 @job()
 async def tidy() -> None:
-    """Daily: old log lines and resolved failures."""
-    before = clock.now() - timedelta(days=LOG_DAYS)
+    """Daily: old log lines, resolved failures, stock pushes and files that came to their end."""
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
-        await failures.forget(session, resolved_before=before)
-        await session.execute(text("DELETE FROM sync_entries WHERE started_at < :before"), {"before": before})
+        before = clock.now() - timedelta(days=LOG_DAYS)
+        await failures.forget(session, before=before)
+        await returning.forget_orphans(session)
+        for table, ended in (
+            ("sync_entries", "started_at"),
+            ("stock_pushes", "finished_at"),
+            ("stock_feeds", "ended_at"),
+        ):
+            await session.execute(text(f"DELETE FROM {table} WHERE {ended} < :before"), {"before": before})

@@ -1,7 +1,7 @@
 """Opening a store for calls: its vendor, its credentials, its place in the shared rate limits."""
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import ClassVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -10,29 +10,55 @@ from shipcrowd.channels import vendors
 from shipcrowd.channels.contract import (
     AnnouncesDispatch,
     CancelsOrders,
+    ChangesDeliveryDate,
     ChannelVendor,
+    EditsDispatch,
+    FollowsFeeds,
     ListsProducts,
+    MarksDispatched,
     MarksPaid,
+    ReportsMarketplaceStock,
     SalesChannel,
+    SetsPrices,
     SetsStock,
     StoreAccount,
     Subscribes,
 )
+from shipcrowd.channels.returns_contract import HandlesReturns
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
+from shipcrowd.couriers.contract import Courier
 from shipcrowd.kernel import clock, outbound, pace
+from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.outbound import Disconnected
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
 
 ABILITIES: tuple[tuple[str, type], ...] = (
     ("announces_dispatch", AnnouncesDispatch),
+    ("edits_dispatch", EditsDispatch),
     ("sets_stock", SetsStock),
+    ("follows_feeds", FollowsFeeds),
     ("lists_products", ListsProducts),
+    ("reports_marketplace_stock", ReportsMarketplaceStock),
+    ("marks_dispatched", MarksDispatched),
     ("cancels_orders", CancelsOrders),
     ("marks_paid", MarksPaid),
     ("subscribes", Subscribes),
+    ("sets_prices", SetsPrices),
+    ("changes_delivery_date", ChangesDeliveryDate),
+    ("handles_returns", HandlesReturns),
 )
+
+
+ROOM = 50_000
+
+
+class _Told:
+    """Capacity and refill of an account's bucket as the vendor last told them: it may grant a store more, or less,
+    than what it declares for everybody. Each process learns it with its first reply."""
+
+    paces: ClassVar[dict[str, tuple[float, float]]] = {}
 
 
 def app_settings(vendor: ChannelVendor) -> BaseModel:
@@ -42,6 +68,8 @@ def app_settings(vendor: ChannelVendor) -> BaseModel:
     prefix = vendor.slug.replace("-", "_")
     fields = ((name, f"{prefix}_{name}") for name in vendor.app_settings.model_fields)
     given = {name: getattr(source, setting) for name, setting in fields if hasattr(source, setting)}
+    if "public_url" in vendor.app_settings.model_fields:
+        given["public_url"] = source.public_url
     return vendor.app_settings.model_validate(given)
 
 
@@ -68,8 +96,21 @@ async def lost(connection: Connection, failure: Disconnected) -> None:
         await connections.lost(session, connection.id, failure.reason, connected_at=connection.connected_at)
 
 
+async def open_courier(slug: str, company_id: UUID, connection_id: UUID) -> Courier:
+    """A marketplace's courier by the store connected there; no transaction stays open. Raises Disconnected."""
+    connection = await connected(company_id, connection_id)
+    if connection is None:
+        raise Disconnected("The store is paused or not connected.")
+    return vendors.vendor(connection.vendor).couriers[slug](account(connection))
+
+
 def opened(connection: Connection) -> SalesChannel:
     """The store behind a connection row already read. Its credentials are looked up at each call."""
+    return vendors.vendor(connection.vendor).open(account(connection))
+
+
+def account(connection: Connection) -> StoreAccount:
+    """The account behind a connection row already read."""
     vendor = vendors.vendor(connection.vendor)
     app, http = app_settings(vendor), outbound.http(vendor.slug)
     renew = vendor.renew
@@ -86,9 +127,10 @@ def opened(connection: Connection) -> SalesChannel:
             expires_at=vendor.expires_at,
             renew=renewed if renew else None,
             stale=stale,
+            renew_at=vendor.renew_at,
         )
 
-    return vendor.open(_account(vendor, app, connection.external_id, credentials))
+    return _account(vendor, app, connection.external_id, credentials)
 
 
 def on_trial(vendor: ChannelVendor, external_id: str, given: BaseModel) -> SalesChannel:
@@ -102,6 +144,16 @@ def on_trial(vendor: ChannelVendor, external_id: str, given: BaseModel) -> Sales
     return vendor.open(_account(vendor, app_settings(vendor), external_id, credentials))
 
 
+class ChannelCannot(Conflict):
+    """This sales channel cannot do that."""
+
+
+def require(connection: Connection, ability: type, words: str) -> None:
+    """Raises ChannelCannot where the store's channel lacks the ability; `words` say what it would do."""
+    if not isinstance(opened(connection), ability):
+        raise ChannelCannot(f"{vendors.vendor(connection.vendor).name} does not let us {words}.")
+
+
 def abilities(channel: SalesChannel) -> list[str]:
     """What the channel can do besides handing over orders: what is declared is what is done."""
     return [name for name, ability in ABILITIES if isinstance(channel, ability)]
@@ -113,12 +165,30 @@ def _account(
     # The vendor counts by store, so a trial shares the bucket of the connection it may become.
     key = f"{vendor.slug}:{external_id}"
 
+    async def turn(operation: str, cost: int, urgent: bool) -> None:
+        bucket = f"{key}:{operation}"
+        capacity, refill = _Told.paces.get(bucket) or _pace(vendor, operation)
+        await pace.turn(
+            bucket,
+            capacity=capacity,
+            refill_per_second=refill,
+            cost=min(cost, capacity),
+            reserve=vendor.reserve,
+            urgent=urgent,
+        )
+
     async def take_turn(operation: str, cost: int = 1) -> None:
-        capacity, refill = _pace(vendor, operation)
-        await pace.turn(f"{key}:{operation}", capacity=capacity, refill_per_second=refill, cost=cost)
+        await turn(operation, cost, urgent=False)
+
+    async def hurry(operation: str, cost: int = 1) -> None:
+        await turn(operation, cost, urgent=True)
 
     async def retune(operation: str, capacity: float, left: float, refill_per_second: float) -> None:
-        await pace.retune(f"{key}:{operation}", capacity=capacity, left=left, refill_per_second=refill_per_second)
+        bucket = f"{key}:{operation}"
+        while len(_Told.paces) >= ROOM:
+            del _Told.paces[next(iter(_Told.paces))]
+        _Told.paces[bucket] = (capacity, refill_per_second)
+        await pace.retune(bucket, capacity=capacity, left=left, refill_per_second=refill_per_second)
 
     return StoreAccount(
         key=key,
@@ -128,7 +198,13 @@ def _account(
         app=app,
         pace=cast(Callable[[str, int], Awaitable[None]], take_turn),
         retune=retune,
+        hurry=cast(Callable[[str, int], Awaitable[None]], hurry),
     )
+
+
+def forget_told_paces() -> None:
+    """Drop what vendors told this process of their buckets."""
+    _Told.paces.clear()
 
 
 def _pace(vendor: ChannelVendor, operation: str) -> tuple[float, float]:

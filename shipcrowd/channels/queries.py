@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import health, sweeps, vendors
+from shipcrowd.channels import announcements, health, sweeps, vendors
 from shipcrowd.channels.health import Facts, Level
-from shipcrowd.channels.models import Announcement, AnnouncementState, FailedItem, StoreSync, SyncEntry
+from shipcrowd.channels.models import (
+    Announcement,
+    FailedItem,
+    PushState,
+    StockPush,
+    StoreSync,
+    SyncEntry,
+)
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Kind, Status
 from shipcrowd.kernel import clock, pages
@@ -31,6 +38,14 @@ class Store:
         through = self.sync.swept_through
         return None if through is None else max(clock.now() - through, timedelta(0))
 
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When the seller must have signed in again; None where never, or where it is too late to ask."""
+        vendor = vendors.vendor(self.connection.vendor)
+        if self.connection.credentials is None or self.connection.status == Status.disconnected:
+            return None
+        return vendor.lapses_at(connections.credentials(self.connection, vendor.credentials))
+
     def verdict(self) -> tuple[Level, str]:
         return health.verdict(
             Facts(
@@ -44,6 +59,7 @@ class Store:
                 open_failures=self.open_failures,
                 refused_announcements=self.refused_announcements,
                 missing_scopes=self.sync.missing_scopes,
+                lapses_in=None if self.lapses_at is None else self.lapses_at - clock.now(),
             )
         )
 
@@ -76,7 +92,7 @@ async def _with_facts(session: AsyncSession, found: Sequence[Connection]) -> lis
     )
     refused = await session.execute(
         select(Announcement.connection_id, func.count().label("found"))
-        .where(Announcement.connection_id.in_(ids), Announcement.state == AnnouncementState.refused.value)
+        .where(Announcement.connection_id.in_(ids), announcements.UNTOLD)
         .group_by(Announcement.connection_id)
     )
     open_failures: Mapping[UUID, int] = {row.connection_id: row.found for row in failures}
@@ -102,3 +118,11 @@ async def log(
         query = query.where(pages.older_than(SyncEntry.started_at, SyncEntry.id, after))
     rows = (await session.execute(query)).scalars().all()
     return pages.page(rows, limit, lambda entry: (entry.started_at, entry.id))
+
+
+async def open_pushes(session: AsyncSession, connection_id: UUID) -> int:
+    """How many stock pushes of a store have not come to their end."""
+    query = select(func.count()).where(
+        StockPush.connection_id == connection_id, StockPush.state != PushState.done.value
+    )
+    return (await session.execute(query)).scalar_one()

@@ -4,7 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shipcrowd.connections import forms
+from shipcrowd.couriers.contract import Progress
+from shipcrowd.orders.schemas import Grams, Input, Millimetres
 
 
 class StoreSettings(BaseModel):
@@ -37,18 +41,8 @@ class ConnectStore(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     store: str = Field(min_length=1, max_length=300, description="The store's address or id, as typed")
-    credentials: dict[str, SecretStr | None] = Field(max_length=20)
+    credentials: forms.Typed = Field(max_length=20)
     import_days: int = Field(default=30, ge=0, le=365)
-
-
-class FieldOut(BaseModel):
-    """One field of a channel's connect form."""
-
-    name: str
-    title: str
-    help: str
-    secret: bool
-    required: bool
 
 
 class ChannelOut(BaseModel):
@@ -58,7 +52,7 @@ class ChannelOut(BaseModel):
     name: str
     sign_in: bool
     pasted: bool
-    fields: list[FieldOut]
+    fields: list[forms.Field]
 
 
 class HealthOut(BaseModel):
@@ -107,13 +101,15 @@ class StoreDetailOut(StoreOut):
 
 
 class TestOut(BaseModel):
-    """What came of a trial call. `ok` false: `problem` says what to do."""
+    """What came of a trial call. `ok` false: `problem` says what to do. `details`: what else the channel says of the
+    store, such as the places its stock is counted at (`location.<id>`: name)."""
 
     ok: bool
     name: str | None = None
     external_id: str | None = None
     currency: str | None = None
     missing_scopes: list[str] = []
+    details: dict[str, str] = {}
     problem: str | None = None
 
 
@@ -170,17 +166,243 @@ class AnnouncementOut(BaseModel):
     state: str
     last_milestone: str | None
     last_error: str
+    failures: int
     created_at: datetime
     sent_at: datetime | None
 
 
 class Accepted(BaseModel):
-    """It was put in the queue."""
+    """It was put in the queue. `follow`: where to see what came of it."""
 
     accepted: bool = True
+    follow: str | None = None
 
 
 class Replaying(Accepted):
     """So many failed items were put in the queue."""
 
     items: int
+
+
+class SyncStatusOut(BaseModel):
+    """How far a store has been read, and what is on its way to it. `sweeping`: it is being read just now."""
+
+    store: HealthOut
+    sweeping: bool
+    swept_through: datetime | None
+    orders_imported: int
+    stock_pushes_open: int
+    listings_read_at: datetime | None
+    marketplace_stock_read_at: datetime | None
+    marketplace_stock_error: str
+    latest: list[SyncEntryOut]
+
+
+# --- stock ----------------------------------------------------------------------------------------------------------
+
+
+class StockLevelIn(Input):
+    """How many of a thing may be sold, in absolute numbers. It is named by the channel's id of it
+    (`external_variant_id`) or by a SKU one of the store's listings has."""
+
+    external_variant_id: str | None = Field(default=None, min_length=1, max_length=200)
+    sku: str | None = Field(default=None, min_length=1, max_length=200)
+    location: str = Field(default="", max_length=200, description="The channel's id of the place, where it has places")
+    available: int = Field(ge=0, le=100_000_000)
+
+
+class PushStock(Input):
+    """Of several levels for one thing and place the last counts."""
+
+    levels: tuple[StockLevelIn, ...] = Field(min_length=1, max_length=25_000)
+
+
+class StockPushOut(BaseModel):
+    """A push and its items counted by state. `state`: queued | sending | waiting (for the channel's report) | done."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    connection_id: UUID
+    state: str
+    total: int
+    queued: int
+    waiting: int
+    accepted: int
+    refused: int
+    superseded: int
+    unknown: int
+    asked_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class StockPushAccepted(StockPushOut):
+    """It was put in the queue. `follow`: where to see what came of it."""
+
+    follow: str
+
+
+class StockItemOut(BaseModel):
+    """One level and what became of it: queued | waiting | accepted | refused (`code`, `reason`) | superseded |
+    unknown."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    external_variant_id: str | None
+    sku: str | None
+    location: str
+    available: int
+    state: str
+    code: str | None
+    reason: str | None
+    ended_at: datetime | None
+
+
+class StockPushDetailOut(StockPushOut):
+    """A push with a page of its items, in the order given."""
+
+    items: list[StockItemOut]
+    next: str | None
+
+
+class PriceIn(Input):
+    """What a buyer pays for one thing, named as in a stock level. `mrp_paise`: the printed price; left as it is where
+    it is left out."""
+
+    external_variant_id: str | None = Field(default=None, min_length=1, max_length=200)
+    sku: str | None = Field(default=None, min_length=1, max_length=200)
+    selling_paise: int = Field(gt=0, le=100_000_000_00)
+    mrp_paise: int | None = Field(default=None, gt=0, le=100_000_000_00)
+
+
+class SetPrices(Input):
+    prices: tuple[PriceIn, ...] = Field(min_length=1, max_length=50)
+
+
+class PriceOutcomeOut(BaseModel):
+    """`state`: accepted, or refused with `code` and the store's `reason`."""
+
+    external_variant_id: str | None
+    sku: str | None
+    state: str
+    code: str | None
+    reason: str | None
+
+
+class PricesSetOut(BaseModel):
+    accepted: int
+    refused: int
+    prices: list[PriceOutcomeOut]
+
+
+class MarketplaceStockOut(BaseModel):
+    """Units of a SKU in the marketplace's own warehouse, as it counts them."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    sku: str
+    location: str
+    external_variant_id: str | None
+    external_product_id: str | None
+    sellable: int
+    inbound: int
+    reserved: int
+    unfulfillable: int
+    details: dict[str, Any]
+    as_of: datetime | None
+    seen_at: datetime
+    gone_at: datetime | None
+
+
+class ListingOut(BaseModel):
+    """A thing on sale at the store."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    external_variant_id: str
+    external_product_id: str
+    sku: str | None
+    title: str
+    price_paise: int | None
+    barcode: str | None
+    hsn: str | None
+    weight_grams: int | None
+    fulfilment: str | None
+    seen_at: datetime
+    gone_at: datetime | None
+
+
+# --- parcels and orders at the store --------------------------------------------------------------------------------
+
+
+class Measured(Input):
+    """Weight and size in grams and millimetres; what is left out is taken from the order."""
+
+    place_id: UUID | None = None
+    weight_grams: Grams | None = None
+    length_mm: Millimetres | None = None
+    breadth_mm: Millimetres | None = None
+    height_mm: Millimetres | None = None
+
+
+class UpdateTracking(Measured):
+    """A parcel booked outside: `order` is the order's number or the channel's id of it."""
+
+    order: str = Field(min_length=1, max_length=200)
+    carrier: str = Field(min_length=2, max_length=40, pattern=r"^[^|\x00-\x1f]+$")
+    awb: str = Field(min_length=5, max_length=40, pattern=r"^[A-Za-z0-9-]+$")
+    status: Progress | None = None
+    at: AwareDatetime | None = Field(default=None, description="When it got to be so; now, if left out")
+
+
+class GenerateLabel(Measured):
+    """A courier (`velocity`) and a service of it may be asked for; else the cheapest is taken."""
+
+    order_id: UUID
+    courier: str | None = Field(default=None, min_length=1, max_length=40)
+    service: str | None = Field(default=None, min_length=1, max_length=120)
+
+
+class StoreParcelOut(Accepted):
+    """A shipment of the store's order. `label`: where its PDF is, once it has an AWB."""
+
+    shipment_id: UUID
+    number: str
+    order_id: UUID
+    state: str
+    courier: str
+    carrier: str
+    awb: str | None
+    label: str | None
+
+
+class MarkDispatched(Input):
+    shipment_ids: tuple[UUID, ...] = Field(min_length=1, max_length=500)
+
+
+class NewDeliveryDate(Input):
+    expected: AwareDatetime
+
+
+class CancelAtStore(Input):
+    reason: str = Field(default="Cancelled by the seller", min_length=1, max_length=200)
+
+
+class CancellationOut(BaseModel):
+    """`state`: asked | done | refused, with `code` and the store's words in `because`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    order_id: UUID
+    connection_id: UUID
+    reason: str
+    state: str
+    code: str | None
+    because: str | None
+    asked_by: str
+    asked_at: datetime
+    ended_at: datetime | None

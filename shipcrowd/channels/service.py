@@ -4,17 +4,17 @@ Functions that must call the store take ids and open their own transactions (loa
 session first.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, failures, jobs, sweeps, vendors
+from shipcrowd.channels import announcements, cancelling, failures, jobs, returning, stocking, sweeps, vendors
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -27,11 +27,13 @@ from shipcrowd.kernel import audit, clock, inbox, outbound
 from shipcrowd.kernel.errors import Invalid, NotFound, Unauthenticated
 from shipcrowd.kernel.events import publish
 from shipcrowd.kernel.jobs import enqueue_many
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for, company_of
 from shipcrowd.settings import settings
 
 REPLAYED_AT_ONCE = 1000
+LONGEST_WAIT = 5.0
+"""Seconds a person who cuts a store waits for its rate limit."""
 
 
 class CannotConnect(Invalid):
@@ -72,15 +74,17 @@ async def connect_pasted(
     ConnectedElsewhere, Unavailable.
     """
     vendor = vendors.vendor(platform)
-    credentials = pasted(vendor, given)
-    info = await _try(vendor, vendor.store_id(store), credentials)
+    external_id = vendor.store_id(store)
+    credentials = await _begun(vendor, external_id, pasted(vendor, given))
+    info = await _try(vendor, external_id, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
 
 
 async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | None]) -> StoreInfo:
     """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
     vendor = vendors.vendor(platform)
-    return await _try(vendor, vendor.store_id(store), pasted(vendor, given))
+    external_id = vendor.store_id(store)
+    return await _try(vendor, external_id, await _begun(vendor, external_id, pasted(vendor, given)))
 
 
 async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
@@ -88,11 +92,26 @@ async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: s
     vendor = vendors.vendor(platform)
     if vendor.sign_in is None:
         raise NoSignIn(f"{vendor.name} knows no sign-in; paste the store's credentials.")
-    external_id = vendor.store_id(store)
+    place = (vendor.sign_in.place or vendor.store_id)(store)
     app = app_settings(vendor)
     async with acting_for(company_id) as session:
-        state = await connections.start_sign_in(session, vendor=platform, external_id=external_id, actor=actor)
-    return outbound.browser_url(vendor.sign_in.start(app, external_id, state, redirect_uri(platform)))
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(vendor.sign_in.start(app, place, state, redirect_uri(platform)))
+
+
+async def arrive_to_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> str:
+    """The vendor's app store sent a seller here: where to send the browser back to, for consent.
+
+    `query` is decoded. Raises UnknownChannel, NoSignIn, Invalid (it does not lead back to the vendor).
+    """
+    vendor = vendors.vendor(platform)
+    if vendor.sign_in is None or vendor.sign_in.begun_there is None:
+        raise NoSignIn(f"A sign-in at {vendor.name} begins here.")
+    begun, app = vendor.sign_in.begun_there, app_settings(vendor)
+    place = begun.place(app, query)
+    async with acting_for(company_id) as session:
+        state = await connections.start_sign_in(session, vendor=platform, external_id=place, actor=actor)
+    return outbound.browser_url(begun.go_back(app, query, state, redirect_uri(platform)))
 
 
 async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tuple[str, str]], actor: str) -> UUID:
@@ -109,15 +128,17 @@ async def finish_sign_in(company_id: UUID, *, platform: str, query: Sequence[tup
     found = dict(query)
     async with acting_for(company_id) as session:
         expected = await connections.finish_sign_in(session, vendor=platform, state=found.get("state", ""), actor=actor)
-    if shop != expected:
+    # Started for a place, the callback alone says whose store it is; where it names none, the store itself must.
+    store = shop if vendor.sign_in.place is not None and shop is not None else expected
+    if shop is not None and shop != store:
         raise WrongStoreSignedIn(f"It was started for {expected}.")
     try:
         credentials = await vendor.sign_in.finish(
-            app, outbound.http(platform), shop, found.get("code", ""), redirect_uri(platform), clock.now()
+            app, outbound.http(platform), expected, found, redirect_uri(platform), clock.now()
         )
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
-    info = await _try(vendor, shop, credentials)
+    info = await _try(vendor, store, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor)
 
 
@@ -126,29 +147,27 @@ def redirect_uri(platform: str) -> str:
     return f"{settings().public_url.rstrip('/')}/api/v1/integrations/{platform}/callback"
 
 
-def form(vendor: ChannelVendor) -> Sequence[tuple[str, FieldInfo]]:
-    """The fields of a channel's connect form: those of its credentials a seller may paste."""
-    return [(name, field) for name, field in vendor.credentials.model_fields.items() if _may_be_pasted(field)]
+def form(vendor: ChannelVendor) -> Sequence[forms.Field]:
+    """What a channel's connect form asks for; nothing where stores are connected by signing in."""
+    return forms.fields(vendor.credentials) if vendor.pasted else []
 
 
 def pasted(vendor: ChannelVendor, given: Mapping[str, str | None]) -> BaseModel:
     """The credentials a seller pasted. Raises NotPasted, and Invalid naming the fields at fault, never their values."""
     if not vendor.pasted:
         raise NotPasted(f"Sign in at {vendor.name} instead.")
-    allowed = {name for name, _ in form(vendor)}
-    if unknown := sorted(set(given) - allowed):
-        raise Invalid(f"{vendor.name} asks for {', '.join(sorted(allowed))}.", field=f"credentials.{unknown[0][:60]}")
+    return forms.read(vendor.credentials, given, asker=vendor.name)
+
+
+async def _begun(vendor: ChannelVendor, external_id: str, given: BaseModel) -> BaseModel:
+    """What was pasted, or the token it is the means to get."""
+    ends = vendor.expires_at(given)
+    if vendor.renew is None or ends is None or ends > clock.now():
+        return given
     try:
-        return vendor.credentials.model_validate({name: text.strip() for name, text in given.items() if text})
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-    # Outside the handler, so that the error, which repeats the secrets, is not carried along.
-    raise forms.not_fitting(problems)
-
-
-def _may_be_pasted(field: FieldInfo) -> bool:
-    extra = cast(object, field.json_schema_extra)
-    return not (isinstance(extra, dict) and cast(dict[str, object], extra).get("pasted") is False)
+        return await vendor.renew(app_settings(vendor), outbound.http(vendor.slug), external_id, given, clock.now())
+    except (Refused, Disconnected) as failure:
+        raise _cannot_connect(failure) from failure
 
 
 async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:
@@ -220,6 +239,16 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
         [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
         keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
     )
+    behind = await announcements.behind(session, connection.id)
+    await enqueue_many(
+        session,
+        jobs.progress,
+        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in behind],
+        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in behind],
+    )
+    await stocking.go_on(session, connection)
+    await cancelling.go_on(session, connection)
+    await returning.go_on(session, connection)
 
 
 # --- a connected store ----------------------------------------------------------------------------------------------
@@ -273,10 +302,7 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
     error = ""
     channel = opened(connection)
     if connection.status in (Status.connected, Status.paused) and isinstance(channel, Subscribes):
-        try:
-            await channel.unsubscribe()
-        except OutsideFailure as failure:
-            error = f"The webhooks could not be removed at the store: {failure}"
+        error = await _unsubscribed(channel)
     async with acting_for(company_id) as session:
         await connections.disconnect(session, connection_id)
         sync = await session.get(StoreSync, (company_id, connection_id))
@@ -284,6 +310,23 @@ async def disconnect(company_id: UUID, connection_id: UUID, *, platform: str, ac
             sync.topics = []
         await sweeps.note(session, connection, "unsubscribe", error=error)
         await _audit(session, actor, "store.disconnected", connection_id)
+
+
+async def _unsubscribed(channel: Subscribes) -> str:
+    """Take the webhooks away; why it could not be done. Nothing comes back to it later, so what passes in a moment (a
+    rate limit) is waited for."""
+    for tries_left in (2, 1, 0):
+        try:
+            await channel.unsubscribe()
+        except Unavailable as failure:
+            if not tries_left or failure.retry_after is None or failure.retry_after > LONGEST_WAIT:
+                return f"The webhooks could not be removed at the store: {failure}"
+            await asyncio.sleep(failure.retry_after)
+        except OutsideFailure as failure:
+            return f"The webhooks could not be removed at the store: {failure}"
+        else:
+            break
+    return ""
 
 
 async def configure(
@@ -309,12 +352,12 @@ async def configure(
 
 async def sync_now(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Read the store now. Raises UnknownConnection, WrongConnectionState."""
-    await _sweep(session, await _usable(session, connection_id, platform))
+    await _sweep(session, await usable(session, connection_id, platform))
 
 
 async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) -> None:
     """Make sure of the store's webhooks now. Raises UnknownConnection, WrongConnectionState."""
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     await jobs.subscribe.with_(key=jobs.store_key(connection.company_id, connection.id)).enqueue(
         session, company_id=connection.company_id, connection_id=connection.id
     )
@@ -323,7 +366,7 @@ async def refresh(session: AsyncSession, connection_id: UUID, *, platform: str) 
 async def replay_item(session: AsyncSession, item_id: UUID, *, platform: str) -> None:
     """Try a failed item again. Raises NoSuchFailedItem, UnknownConnection, WrongConnectionState."""
     item = await failures.get(session, item_id)
-    await _usable(session, item.connection_id, platform)
+    await usable(session, item.connection_id, platform)
     await jobs.replay_item.with_(key=str(item.id)).enqueue(session, company_id=item.company_id, item_id=item.id)
 
 
@@ -332,7 +375,7 @@ async def replay_all(session: AsyncSession, connection_id: UUID, *, platform: st
 
     Raises UnknownConnection, WrongConnectionState.
     """
-    connection = await _usable(session, connection_id, platform)
+    connection = await usable(session, connection_id, platform)
     items = await failures.open_ones(session, connection.id, limit=REPLAYED_AT_ONCE)
     await enqueue_many(
         session,
@@ -359,13 +402,15 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     """Tell a store once more of a parcel it refused. Raises NoSuchAnnouncement, IllegalAnnouncementMove,
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
-    await _usable(session, row.connection_id, platform)
-    await jobs.announce.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+    await usable(session, row.connection_id, platform)
+    # `progress` announces what the store has not heard of at all.
+    await jobs.progress.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 
 
-async def _usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+async def usable(session: AsyncSession, connection_id: UUID, platform: str) -> Connection:
+    """A store that may be called now. Raises UnknownConnection, WrongConnectionState."""
     connection = await connections.get(session, connection_id, vendor=platform)
     if connection.status != Status.connected:
         words = "resume it first" if connection.status == Status.paused else "connect it again"

@@ -189,6 +189,13 @@ async def note(
     )
 
 
+async def count(session: AsyncSession, connection_id: UUID, inserted: int) -> None:
+    """So many new orders were taken in, by reading them one by one."""
+    if inserted:
+        counted = StoreSync.orders_imported + inserted
+        await session.execute(update(StoreSync).where(StoreSync.id == connection_id).values(orders_imported=counted))
+
+
 async def seen_webhook(session: AsyncSession, connection_id: UUID, at: datetime, inserted: int) -> None:
     """Webhooks arrive, and brought so many new orders. Quiet about the time while it moved little, so that a busy
     store's deliveries do not queue up for one row."""

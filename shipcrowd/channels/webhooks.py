@@ -10,15 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from prometheus_client import Counter
 from pydantic_core import from_json
 
 from shipcrowd.channels import jobs, vendors
-from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.channels.contract import PATH_TOPIC, ChannelVendor
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.service import Route
@@ -76,25 +76,37 @@ async def receive_for_store(vendor: str, store: str, request: Request) -> Respon
     return await _receive(vendors.vendor(vendor), store, request)
 
 
+@router.post("/{vendor}/{store}/{topic}", response_class=Response)
+async def receive_topic(
+    vendor: str, store: str, topic: Annotated[str, Path(max_length=ID_CHARACTERS)], request: Request
+) -> Response:
+    """A webhook at an address of its topic's own, for senders that use one for each: the same door, and the vendor's
+    reader finds the address's last part in the header `x-path-topic`."""
+    return await _receive(vendors.vendor(vendor), store, request, topic)
+
+
 def forget_doors() -> None:
     """Drop what this process remembers of stores' secrets."""
     _Doors.known.clear()
 
 
-async def _receive(vendor: ChannelVendor, store: str | None, request: Request) -> Response:
+async def _receive(vendor: ChannelVendor, store: str | None, request: Request, topic: str | None = None) -> Response:
     try:
         body = await raw_body(request)
     except TooLarge:
         REFUSED.labels(vendor.slug, "too_large").inc()
         raise
-    headers = dict(request.headers.items())
+    # What the sender may claim is never taken for the path itself.
+    headers = {name: value for name, value in request.headers.items() if name != PATH_TOPIC}
+    if topic is not None:
+        headers[PATH_TOPIC] = topic
     if not body:
         REFUSED.labels(vendor.slug, "empty").inc()
         raise EmptyWebhook()
     route = await _verified(vendor, store, headers, body)
     try:
         _read(body)
-        delivery_id, topic = vendor.webhooks.delivery_id(headers, body), vendor.webhooks.topic(headers, body)
+        delivery_id, subject = vendor.webhooks.delivery_id(headers, body), vendor.webhooks.topic(headers, body)
     except (ValueError, RecursionError, Malformed) as error:
         REFUSED.labels(vendor.slug, "unreadable").inc()
         raise UnreadableWebhook() from error
@@ -102,8 +114,8 @@ async def _receive(vendor: ChannelVendor, store: str | None, request: Request) -
         company_id=route.company_id,
         vendor=vendor.slug,
         store=route.external_id,
-        delivery_id=_bounded(delivery_id),
-        topic=topic[:ID_CHARACTERS],
+        delivery_id=bounded(delivery_id),
+        topic=topic_of(subject),
         body=body,
         headers=_kept(headers),
         reader=jobs.take_in,
@@ -198,7 +210,13 @@ async def _route(vendor: ChannelVendor, name: str) -> Route | None:
     return route if route is not None and route.vendor == vendor.slug else None
 
 
-def _bounded(delivery_id: str) -> str:
+def topic_of(topic: str) -> str:
+    """A topic, cut to what is stored."""
+    return topic[:ID_CHARACTERS]
+
+
+def bounded(delivery_id: str) -> str:
+    """A delivery's id, or its digest where it is too long to be stored."""
     if len(delivery_id) <= ID_CHARACTERS:
         return delivery_id
     return "sha256:" + hashlib.sha256(delivery_id.encode()).hexdigest()

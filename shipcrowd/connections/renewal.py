@@ -22,7 +22,7 @@ from shipcrowd.connections.events import ConnectionLost
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.events import publish
-from shipcrowd.kernel.outbound import Disconnected, Unavailable
+from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,9 @@ USABLE = timedelta(minutes=1)
 LEASE = timedelta(seconds=30)
 RENEWAL_SECONDS = 25.0
 PATIENCE = timedelta(seconds=60)
+REST = timedelta(minutes=10)
+"""After a renewal that was early and failed, what is held is used this long before the vendor is asked again, or as
+long as it can be used."""
 
 
 async def fresh(
@@ -47,11 +50,15 @@ async def fresh(
     expires_at: Callable[[M], datetime | None],
     renew: Callable[[M], Awaitable[M]] | None,
     stale: M | None = None,
+    renew_at: Callable[[M], datetime | None] | None = None,
 ) -> M:
     """Credentials good for at least a minute, and others than `stale` (which the vendor just refused).
 
+    `renew_at` says from when on they are to be renewed, where that is long before they end; what is held is then used
+    on while the vendor does not answer.
+
     Raises Disconnected when the account is not (or no longer) connected, Unavailable when the vendor does not answer
-    or another process takes too long, and whatever else `renew` raises.
+    (and what we hold is no longer good) or another process takes too long, and whatever else `renew` raises.
     """
     give_up_at = clock.now() + PATIENCE
     pause = 0.05
@@ -59,7 +66,8 @@ async def fresh(
         found, held = await _look(company_id, connection_id, model)
         now = clock.now()
         ends = expires_at(held)
-        if held != stale and (ends is None or ends - now > EARLY):
+        due = renew_at(held) if renew_at else ends and ends - EARLY
+        if held != stale and (due is None or now < due):
             return held
         if renew is None:
             if held != stale:
@@ -68,7 +76,14 @@ async def fresh(
             continue  # the account was connected again meanwhile: look once more
         lease = now + LEASE
         if await _claim(found, now, lease):
-            renewed = await _renew(found, held, renew, expires_at, lease)
+            try:
+                renewed = await _renew(found, held, renew, expires_at, lease)
+            except (Unavailable, Refused, Malformed) as failure:
+                if held == stale or ends is None or ends - now <= USABLE:
+                    raise
+                log.warning("early renewal failed", vendor=found.vendor, because=type(failure).__name__)
+                await _claim(found, now, min(now + REST, ends - USABLE))
+                return held
             if renewed is not None:
                 return renewed
             continue
@@ -97,6 +112,8 @@ async def _claim(found: Connection, now: datetime, lease: datetime) -> bool:
             .where(
                 Connection.id == found.id,
                 Connection.credentials_version == found.credentials_version,
+                # Whoever held the lease before may have found that the vendor wants a new sign-in.
+                Connection.status.in_([Status.connected.value, Status.paused.value]),
                 or_(Connection.renewing_until.is_(None), Connection.renewing_until <= now),
             )
             .values(renewing_until=lease)

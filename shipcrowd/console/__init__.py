@@ -15,6 +15,7 @@ from shipcrowd.console import (
     bulk,
     couriers,
     jobs,
+    letters,
     manifests,
     order,
     orders,
@@ -48,7 +49,7 @@ PUBLIC_PAGES = frozenset(
 router = APIRouter(include_in_schema=False)
 for _part in (
     sign_in, orders, order, shipments, bulk, manifests, pickups, places, stores, couriers, wallet, settings, jobs,
-    track,
+    letters, track,
 ):  # fmt: skip
     router.include_router(_part.router)
 

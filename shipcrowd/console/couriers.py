@@ -42,7 +42,7 @@ async def couriers_page(request: Request, who: Member, *, courier: str = "") -> 
         connectable=[
             (vendor, connect_forms.fields(vendor.credentials), connecting.abilities(vendor))
             for vendor in vendors.vendors()
-            if vendor.credentials.model_fields
+            if vendor.credentials.model_fields and vendor.channel is None
         ],
         refused=courier,
     )

@@ -6,12 +6,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shipcrowd.channels import letters
 from shipcrowd.console import forms, queries, web
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
 from shipcrowd.kernel import jobs
 from shipcrowd.kernel.errors import Invalid
-from shipcrowd.kernel.tenancy import acting_for, unowned
+from shipcrowd.kernel.tenancy import PLATFORM_COMPANY, acting_for, unowned
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
@@ -38,7 +39,10 @@ async def jobs_page(request: Request, who: Member) -> Response:
         shell = await queries.shell(session)
     async with unowned() as session:
         held = await jobs.held(session, company_id=who.company_id, limit=MOST)
-    return web.page(request, "jobs.html", title="Failed jobs", shell=shell, held=held, said=said, most=MOST)
+    aside = await letters.count() if who.company_id == PLATFORM_COMPANY else None
+    return web.page(
+        request, "jobs.html", title="Failed jobs", shell=shell, held=held, said=said, most=MOST, aside=aside
+    )
 
 
 @router.get("/jobs")

@@ -1,5 +1,6 @@
 """Manifests: the lists a pickup is signed against."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -8,11 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shipcrowd.console import forms, queries, web
+from shipcrowd.couriers import vendors
+from shipcrowd.couriers.contract import HandOver
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.locations import service as locations
-from shipcrowd.shipping import manifests
+from shipcrowd.shipping import collecting, manifests
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
@@ -33,7 +36,9 @@ async def show_all(request: Request, who: Reads) -> Response:
     )
 
 
-async def manifest_page(request: Request, who: Member, manifest_id: UUID) -> Response:
+async def manifest_page(
+    request: Request, who: Member, manifest_id: UUID, waiting: Sequence[HandOver] | None = None
+) -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         manifest = await manifests.got(session, manifest_id)
@@ -47,12 +52,25 @@ async def manifest_page(request: Request, who: Member, manifest_id: UUID) -> Res
         manifest=manifest,
         shipments=rows,
         place=place,
+        keeps_list=vendors.vendor(manifest.courier).keeps_list,
+        waiting=waiting,
     )
 
 
 @router.get("/manifests/{manifest_id:uuid}")
 async def show(request: Request, who: Reads, manifest_id: UUID) -> Response:
     return await manifest_page(request, who, manifest_id)
+
+
+@router.get("/manifests/{manifest_id:uuid}/waiting")
+async def waiting(request: Request, who: Reads, manifest_id: UUID) -> Response:
+    found = await collecting.hand_overs(who.company_id, manifest_id)
+    return await manifest_page(request, who, manifest_id, waiting=found)
+
+
+@router.get("/manifests/{manifest_id:uuid}/courier-pdf")
+async def couriers_paper(who: Reads, manifest_id: UUID) -> Response:
+    return web.pdf(await collecting.paper(who.company_id, manifest_id), "courier-manifest")
 
 
 @router.post("/manifests/{manifest_id:uuid}/remove")

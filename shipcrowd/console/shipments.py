@@ -271,6 +271,6 @@ async def progress(request: Request, who: Writes, shipment_id: UUID) -> Response
         raise forms.wrong({"progress": "choose one of the list"}) from error
     async with acting_for(who.company_id) as session:
         shipment = await shipments.got(session, shipment_id)
-        scan = booking.typed_progress(shipment, moved, forms.text(form, "remark")[:300])
+        scan = tracking.typed_progress(shipment, moved, forms.text(form, "remark")[:300])
         await tracking.take_scans(session, shipment_id, [scan], via="person")
     return web.after(f"/shipments/{shipment_id}", "Recorded.")

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shipcrowd.channels import announcements, failures, service, sweeps, vendors
+from shipcrowd.channels import announcements, failures, returning, returns, service, sweeps, vendors
 from shipcrowd.channels import queries as channels
-from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.channels.open import abilities, opened
-from shipcrowd.channels.schemas import FieldOut, StoreSettingsChange
+from shipcrowd.channels.returns_schemas import Action
+from shipcrowd.channels.schemas import StoreSettingsChange
 from shipcrowd.connections.models import Status
 from shipcrowd.console import forms, queries, web
 from shipcrowd.identity.guard import May
@@ -24,26 +24,10 @@ router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
 Reads = Annotated[Member, May("stores:read")]
 Writes = Annotated[Member, May("stores:write")]
+Decides = Annotated[Member, May("orders:write")]
 
 SHOWN = 20
 FROM_THE_FORM = "credentials."
-
-
-def _fields(slug: str) -> list[FieldOut]:
-    """The connect form's fields, drawn from the credentials model. Secret ones are typed unseen."""
-    vendor = vendors.vendor(slug)
-    if not vendor.pasted:
-        return []
-    return [
-        FieldOut(
-            name=name,
-            title=field.title or name.replace("_", " ").capitalize(),
-            help=field.description or "",
-            secret="Secret" in str(field.annotation),
-            required=field.is_required(),
-        )
-        for name, field in service.form(vendor)
-    ]
 
 
 async def stores_page(request: Request, who: Member, *, platform: str = "") -> Response:
@@ -56,7 +40,7 @@ async def stores_page(request: Request, who: Member, *, platform: str = "") -> R
         title="Stores",
         shell=shell,
         stores=[(store, *store.verdict()) for store in found],
-        channels=[(vendor, _fields(vendor.slug)) for vendor in vendors.vendors()],
+        channels=[(vendor, service.form(vendor)) for vendor in vendors.vendors()],
         platform=platform,
     )
 
@@ -70,9 +54,22 @@ async def show_all(request: Request, who: Reads) -> Response:
 @web.shown_again_on(stores_page)
 async def sign_in(request: Request, who: Writes, platform: str) -> Response:
     store = forms.text(await forms.form_of(request), "store")
-    if not store:
+    knows_its_store = vendors.vendor(platform).sign_in
+    if not store and (knows_its_store is None or knows_its_store.place is None):
         raise forms.wrong({"store": "type the store's name first"})
     url = await service.start_sign_in(who.company_id, platform=platform, store=store, actor=who.actor)
+    return _leave(request, platform, url)
+
+
+@router.get("/stores/{platform}/arrive")
+async def arrive(request: Request, who: Writes, platform: str) -> Response:
+    """A seller chose ShipCrowd in the vendor's app store, which sent the browser here: on to consent there."""
+    query = request.query_params.multi_items()
+    url = await service.arrive_to_sign_in(who.company_id, platform=platform, query=query, actor=who.actor)
+    return _leave(request, platform, url)
+
+
+def _leave(request: Request, platform: str, url: str) -> Response:
     # A page, not a redirect: the policy lets forms go to ourselves only, and a redirect counts as part of the form.
     vendor = vendors.vendor(platform)
     return web.page(request, "leave.html", title=f"To {vendor.name}", to=url, place=vendor.name)
@@ -82,7 +79,7 @@ async def sign_in(request: Request, who: Writes, platform: str) -> Response:
 @web.shown_again_on(stores_page)
 async def paste(request: Request, who: Writes, platform: str) -> Response:
     form = await forms.form_of(request)
-    names = [field.name for field in _fields(platform)]
+    names = [field.name for field in service.form(vendors.vendor(platform))]
     if not forms.text(form, "store"):
         raise forms.wrong({"store": "type the store's address first"})
     store_id = await service.connect_pasted(
@@ -105,9 +102,10 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         log, _next = await channels.log(session, store_id, limit=SHOWN)
         failed, more = await failures.page(session, connection_ids=[store_id], limit=SHOWN)
         refused, _more = await announcements.page(
-            session, connection_ids=[store_id], state=AnnouncementState.refused, after=None, limit=SHOWN
+            session, connection_ids=[store_id], untold=True, after=None, limit=SHOWN
         )
         told = await inbox.recent(session, store=store.connection.external_id, limit=SHOWN)
+        coming_back, more_back = await returns.page(session, store_id, limit=SHOWN)
     closed = store.connection.status in (Status.disconnected, Status.left)
     return web.page(
         request,
@@ -123,6 +121,8 @@ async def store_page(request: Request, who: Member, store_id: UUID, **_: UUID) -
         failed=failed,
         more_failed=more is not None,
         refused=refused,
+        coming_back=[(row, order, returns.may(row, order)) for row, order in coming_back],
+        more_back=more_back is not None,
         told=[delivery for delivery in told if delivery.vendor == store.connection.vendor],
         closed=closed,
     )
@@ -213,3 +213,14 @@ async def announce_again(who: Writes, store_id: UUID, announcement_id: UUID) -> 
     async with acting_for(who.company_id) as session:
         await service.announce_again(session, announcement_id, platform=platform)
     return web.after(f"/stores/{store_id}#announcements", "The store is being told again.")
+
+
+@router.post("/stores/{store_id:uuid}/returns/{return_id:uuid}/{action}")
+@web.shown_again_on(store_page)
+async def decide_return(who: Decides, store_id: UUID, return_id: UUID, action: Action) -> Response:
+    platform = await _platform(who, store_id)
+    async with acting_for(who.company_id) as session:
+        connection = await service.usable(session, store_id, platform)
+        row = await returns.ask(session, connection, return_id, action, actor=who.actor)
+        await returning.enqueue_decision(session, row)
+    return web.after(f"/stores/{store_id}#returns", "The store is being told; its answer will stand here.")

@@ -130,12 +130,56 @@ DELIVERY: Mapping[str, Said] = {
 }
 """What became of a webhook."""
 
+RETURN: Mapping[str, Said] = {
+    "open": ("Waits for you or the marketplace", "act"),
+    "approved": ("Approved", "wait"),
+    "picked_up": ("On its way back", "wait"),
+    "completed": ("Arrived", "good"),
+    "rejected": ("Rejected", "off"),
+    "cancelled": ("Cancelled", "off"),
+    "": ("Unknown to us", "act"),
+}
+RETURN_KIND: Mapping[str, str] = {"customer": "sent back by the buyer", "undelivered": "never reached the buyer"}
+RETURN_ACTION: Mapping[str, str] = {
+    "approve": "Approve",
+    "reject": "Reject",
+    "pickup": "It was picked up",
+    "attempt": "The visit failed",
+    "complete": "It arrived",
+    "cancel": "Cancel",
+}
+
+STORE_LOG: Mapping[str, str] = {
+    "orders": "Read the orders",
+    "order": "Read an order",
+    "returns": "Read the returns",
+    "return": "Read a return",
+    "listings": "Read what is on sale",
+    "marketplace_stock": "Read the marketplace's own stock",
+    "stock": "Set stock",
+    "prices": "Set prices",
+    "dispatch": "Told it of packed parcels",
+    "cancel": "Asked it to cancel an order",
+    "subscribe": "Asked for news",
+    "unsubscribe": "Ended the news",
+    "test": "Tested",
+    "data_request": "A buyer asks for the data you hold of them",
+}
+"""What was done with a store, as its page says it."""
+
 STORE_ABILITY: Mapping[str, str] = {
     "announces_dispatch": "learns of every parcel",
     "sets_stock": "can take stock levels",
     "lists_products": "can list its products",
     "marks_paid": "learns when cash was collected",
+    "follows_feeds": "answers for stock files later",
+    "reports_marketplace_stock": "tells what its own warehouses hold",
+    "marks_dispatched": "learns when parcels are packed",
     "cancels_orders": "can cancel orders",
+    "sets_prices": "can take prices",
+    "edits_dispatch": "learns of a corrected AWB",
+    "changes_delivery_date": "learns of another delivery date",
+    "handles_returns": "tells of returns",
     "subscribes": "sends its news at once",
 }
 """What a store can do, as its page says it."""

@@ -55,7 +55,11 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True)
 class Parcel:
-    """What a courier must know to say whether and how it would carry something."""
+    """What a courier must know to say whether and how it would carry something.
+
+    Nobody is named in it: a courier that asks for whole addresses to price a lane gets towns. `sold_at` is the channel
+    the order comes from and `order_external_id` its id there, for a marketplace's couriers.
+    """
 
     from_pincode: str
     to_pincode: str
@@ -67,6 +71,12 @@ class Parcel:
     declared_value: Money
     to_collect: Money = Money.zero
     flow: Flow = Flow.forward
+    from_city: str = ""
+    from_state: str = ""
+    to_city: str = ""
+    to_state: str = ""
+    sold_at: str = ""
+    order_external_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ class BookingLine:
     discount: Money = Money.zero
     tax: Money = Money.zero
     hsn: str | None = None
+    external_id: str | None = None  # the channel's id of the order's line
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,8 @@ class BookingRequest:
     length_mm: int
     breadth_mm: int
     height_mm: int
+    order_external_id: str | None = None  # the channel's id of the order: what a marketplace's own courier packs
+    sold_at: str = ""  # the channel it was sold at
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,11 @@ class CancelResult:
 @dataclass(frozen=True)
 class Scan:
     """One thing that happened to a parcel. `progress` is None where the courier's status is unknown to us:
-    then it is kept, counted, and moves nothing."""
+    then it is kept, counted, and moves nothing.
+
+    `seen`: the courier tells what is so now and not since when. `at` is then when we looked, and the same status
+    again is no news.
+    """
 
     at: datetime
     status: str  # the courier's own word
@@ -169,6 +186,7 @@ class Scan:
     location: str = ""
     remark: str = ""
     raw: Json = None
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,10 +249,76 @@ class RequestsPickup(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LabelUnderWay:
+    """The label is being made: ask again in `seconds`, and with this `url` in place of the one asked with."""
+
+    url: str
+    seconds: float
+
+
 @runtime_checkable
 class FetchesLabels(Protocol):
-    async def fetch_label(self, url: str) -> bytes:
+    async def fetch_label(self, url: str) -> bytes | LabelUnderWay:
         """The label PDF behind `Booking.label_url`. The host is checked against the courier's own."""
+        ...
+
+
+@runtime_checkable
+class TracksByItsOwnId(Protocol):
+    async def scans_of(self, shipments: Mapping[str, str]) -> Mapping[str, TrackingReply]:
+        """As `scans`, for a courier that does not find a parcel by its AWB: AWB → `Booking.courier_shipment_id`."""
+        ...
+
+
+@runtime_checkable
+class CancelsByItsOwnId(Protocol):
+    async def cancel_shipments(self, shipments: Mapping[str, str]) -> Sequence[CancelResult]:
+        """As `cancel`, for a courier that does not find a parcel by its AWB: AWB → `Booking.courier_shipment_id`."""
+        ...
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Parcels of one carrier that wait at a place, which goes by the courier's id. `code` is what its driver has to be
+    told, where there is one."""
+
+    place: str
+    carrier: str
+    parcels: int
+    multi_package: bool = False
+    pickup_from: datetime | None = None
+    pickup_to: datetime | None = None
+    code: str | None = None
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A courier that keeps the list of what waits for it."""
+
+    async def hand_overs(self, shipments: Sequence[str]) -> Sequence[HandOver]:
+        """What waits at the places where these parcels are (`Booking.courier_shipment_id`), by place and carrier."""
+        ...
+
+    async def manifest_pdf(self, hand_over: HandOver) -> bytes:
+        """The list its driver signs. Raises Refused while nothing waits."""
+        ...
+
+
+@dataclass(frozen=True)
+class NotPrepared:
+    """A booking that cannot be made, with the courier's reason. `reference` as in `BookingRequest`."""
+
+    reference: str
+    code: str
+    message: str
+
+
+@runtime_checkable
+class PreparesTogether(Protocol):
+    async def prepare(self, requests: Sequence[BookingRequest]) -> Sequence[NotPrepared]:
+        """Do at once for many (at most `CourierVendor.together`) what takes long at booking each. Those that cannot be
+        booked, each for itself; every other is booked as ever afterwards. Safe to repeat."""
         ...
 
 
@@ -328,8 +412,24 @@ class CourierVendor:
     webhooks: CourierWebhooks | None = None
     carries_charge: bool = True  # False: no freight charge and no wallet hold (manual, marketplace couriers)
     tracked: bool = True  # False: nobody tells us how its parcels fare; people do
+    marketplace: bool = False
+    """A marketplace's own courier: its accounts are the company's stores of the channel of that name, and it carries
+    orders of its own store only, which no other courier does."""
+    stores_of: str | None = None
+    """The channel whose stores are its accounts, for a marketplace's courier that carries other orders too."""
+    cancelled_with_order: bool = False  # its parcel is cancelled by cancelling the order at its channel
+    label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
+    repeatable: bool = False
+    """Booking once more finds what the first time made: a booking that was cut short is simply made again."""
+    keeps_list: bool = False  # it keeps the list of what waits for it (`HandsOver`)
+    together: int = 0  # bookings that one call prepares, where many are made at once (`PreparesTogether`)
     tracking_batch: int = 50
     cancel_batch: int = 50
     paces: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """operation → (calls, seconds) the vendor allows."""
+
+    @property
+    def channel(self) -> str | None:
+        """The channel whose stores are its accounts; None for a courier with accounts of its own."""
+        return self.slug if self.marketplace else self.stores_of

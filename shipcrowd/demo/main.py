@@ -5,10 +5,12 @@ import json
 import signal
 import sys
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shipcrowd import process
-from shipcrowd.demo import story, summary
+from shipcrowd.demo import amazon, flipkart, story, summary
 from shipcrowd.demo.lock import AlreadyRunning, only_one
 from shipcrowd.demo.seller import NotAnswered, Seller, TookTooLong
 from shipcrowd.demo.stage import Stage, WillNotStart
@@ -45,6 +47,7 @@ def tell(stage: Stage, *, keep_serving: bool, develop: bool = False) -> int:
         process.configure(settings().model_copy(update={"log_level": "WARNING", "log_format": "text"}))
         say("Starting the stand-ins, the API and a worker …")
         stage.start_sandbox(story.SHOP)
+        stage.tell(asyncio.run(amazon.environment(stage.sandbox_url)))
         stage.start_api(reload=develop)
         stage.start_worker()
         if develop:
@@ -71,31 +74,38 @@ def tell(stage: Stage, *, keep_serving: bool, develop: bool = False) -> int:
         stage.stop()
 
 
-async def opened(stage: Stage) -> None:
-    """The company and its store, before anybody bought anything."""
+@asynccontextmanager
+async def begun(stage: Stage) -> AsyncGenerator[Day]:
+    """A day about to begin: the database open, a seller at the API, the desk at hand."""
     db.connect(settings().app_database_url or "", pool=4)
     seller = Seller(stage.url)
     try:
         async with DeskClient(stage.sandbox_url) as desk:
-            await story.open_shop(Day(seller, desk, OUT), stage.url)
+            yield Day(seller, desk, OUT)
     finally:
         await seller.close()
         await db.disconnect()
+
+
+async def opened(stage: Stage) -> None:
+    """The company and its stores, before anybody bought anything."""
+    async with begun(stage) as told:
+        await story.open_shop(told, stage.url)
+        await amazon.connect(told)
 
 
 async def day(stage: Stage) -> bool:
     """Tell the story against the running processes; whether all checks passed."""
-    db.connect(settings().app_database_url or "", pool=4)
-    seller = Seller(stage.url)
-    try:
-        async with DeskClient(stage.sandbox_url) as desk:
-            told = Day(seller, desk, OUT)
-            say("Buyers order, the seller ships, parcels travel …")
-            await story.tell(told, stage.url)
-            rows, checks = await summary.checked(told)
-    finally:
-        await seller.close()
-        await db.disconnect()
+    async with begun(stage) as told:
+        say("Buyers order, the seller ships, parcels travel …")
+        await story.tell(told, stage.url)
+        rows, checks = await summary.checked(told)
+        say("The same company sells at Amazon …")
+        at_amazon = await amazon.checked(told, await amazon.tell(told))
+        say("… and at Flipkart …")
+        at_flipkart = await flipkart.checked(await flipkart.tell(told.seller, told.desk, stage.url, OUT))
+    for more_rows, more_checks in (at_amazon, at_flipkart):
+        rows, checks = [*rows, *more_rows], [*checks, *more_checks]
     width = max(len(name) for name, _ in rows)
     say("")
     for name, value in rows:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,12 +28,16 @@ class WillNotStart(RuntimeError):
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else (and for 0) any free port of the loopback address."""
-    for port in (wanted, 0):
+    """`wanted` if nobody listens there, else (and for 0) any free port of the loopback address.
+
+    Any is one below those the system gives to connections going out: those come and go between our look and our use.
+    """
+    for port in (wanted, *(random.randint(20_000, 32_000) for _ in range(50))):  # noqa: S311 - nobody is to be surprised
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+            if port:
+                return port
     raise WillNotStart("no free port on the loopback address")
 
 
@@ -79,12 +84,19 @@ class Stage:
             "SHIPCROWD_OUTBOUND_READ_SECONDS": "3",
             "SHIPCROWD_SHOPIFY_CLIENT_ID": vendor.shopify_client_id,
             "SHIPCROWD_SHOPIFY_CLIENT_SECRET": vendor.shopify_client_secret,
+            "SHIPCROWD_FLIPKART_APP_ID": vendor.flipkart_app_id,
+            "SHIPCROWD_FLIPKART_APP_SECRET": vendor.flipkart_app_secret,
             "SHIPCROWD_JOB_HEARTBEAT_SECONDS": "5",
             "SHIPCROWD_LOG_LEVEL": "INFO",
             **(extra or {}),
         }
         os.environ.update(self.environment)
         asyncio.run(migrations.upgrade(databases[0], databases[1]))
+
+    def tell(self, more: Mapping[str, str]) -> None:
+        """Settings for the processes started from now on."""
+        self.environment |= more
+        os.environ.update(more)
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start one process of the product; its output goes to `logs/<name>.log`."""

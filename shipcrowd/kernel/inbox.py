@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,20 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Index, LargeBinary, UniqueConstraint, case, delete, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    and_,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -249,9 +262,16 @@ def _digits(text: str) -> str:
 
 
 async def forget(
-    session: AsyncSession, *, dealt_with: datetime, failed: datetime, noted: datetime, limit: int = 500
+    session: AsyncSession,
+    *,
+    dealt_with: datetime,
+    failed: datetime,
+    noted: datetime,
+    sooner: Mapping[str, datetime] | None = None,
+    limit: int = 500,
 ) -> bool:
-    """One bounded step for the acting company; whether there may be more to do.
+    """One bounded step for the acting company; whether there may be more to do. `sooner`: the vendors whose unread
+    bodies must go earlier than `failed`, and when.
 
     Deliveries dealt with that came before `dealt_with` are deleted. Of those that could not be read, or never were, the
     body goes when they came before `failed`: the row with its note stays, so that it can still be seen what never
@@ -263,7 +283,8 @@ async def forget(
     deleted: Any = await session.execute(
         delete(Delivery).where(mine, Delivery.id.in_(some.where(Delivery.received_at < dealt_with, settled)))
     )
-    unread = some.where(Delivery.received_at < failed, ~settled, Delivery.body.is_not(None))
+    old = [and_(Delivery.vendor == vendor, Delivery.received_at < cut) for vendor, cut in (sooner or {}).items()]
+    unread = some.where(or_(Delivery.received_at < failed, *old), ~settled, Delivery.body.is_not(None))
     emptied: Any = await session.execute(
         update(Delivery)
         .where(mine, Delivery.id.in_(unread))

@@ -184,10 +184,12 @@ def _queries(wire: db.Wire) -> Queries:
 
 @dataclass
 class Running:
-    """The job this task runs: what `kernel.pace` needs to know of it."""
+    """The job this task runs: what `kernel.pace` needs to know of it. A place in a rate limit that comes within
+    `patience` is waited for; for a later one the job is put back."""
 
     name: str
     slots: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    patience: timedelta = timedelta(seconds=2)
 
 
 running: ContextVar[Running | None] = ContextVar("running", default=None)

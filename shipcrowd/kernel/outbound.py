@@ -38,13 +38,26 @@ class Unavailable(OutsideFailure):
     """Not now: network trouble, throttling, or an error on their side. Trying again is right.
 
     `retry_after` is seconds to wait, where they said so. `maybe_received` tells that the request may have been
-    acted on although no answer came, so that what must not happen twice is not simply repeated.
+    acted on although no answer came, so that what must not happen twice is not simply repeated. `reply` is the
+    answer (a 429, a 5xx), where there was one: for what a vendor says in its headers.
     """
 
-    def __init__(self, detail: str, *, retry_after: float | None = None, maybe_received: bool = False) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        maybe_received: bool = False,
+        reply: "Reply | None" = None,
+    ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.maybe_received = maybe_received
+        self.reply = reply
+
+    @property
+    def throttled(self) -> bool:
+        return self.reply is not None and self.reply.status == 429
 
 
 class Refused(OutsideFailure):
@@ -156,19 +169,24 @@ class Http:
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
         read_seconds: float | None = None,
+        reply_bytes: int | None = None,
     ) -> Reply:
         """One call, answered whole, whatever its status below 500 except 429.
 
         `what` names the operation in metrics and logs (a constant, never an id). `repeatable` says that doing it
-        twice is harmless: only then is it tried again here, `limits.tries` times, on network trouble and 502-504.
+        twice is harmless: only then is it tried again here, `limits.tries` times, on network trouble and 5xx. A 429
+        is never: another call at once is the last thing a full bucket needs. `reply_bytes` is the cap of this answer
+        in place of `limits.reply_bytes`, for files.
         Raises Unavailable (429, 5xx, network trouble, time-out) and Malformed (a reply over the size cap).
         """
         tries = self.limits.tries if repeatable else 1
         for attempt in range(1, tries + 1):
             try:
-                return await self._once(method, url, what, headers, params, json, form, content, read_seconds)
+                return await self._once(
+                    method, url, what, headers, params, json, form, content, read_seconds, reply_bytes
+                )
             except Unavailable as failure:
-                if attempt == tries or failure.retry_after is not None:
+                if attempt == tries or failure.retry_after is not None or failure.throttled:
                     raise
                 await asyncio.sleep(0.2 * 2**attempt * (1 + random.random() * 0.3))  # noqa: S311 - jitter
         raise AssertionError("unreachable")
@@ -184,6 +202,7 @@ class Http:
         form: Mapping[str, str] | None,
         content: bytes | None,
         read_seconds: float | None,
+        reply_bytes: int | None,
     ) -> Reply:
         target = self._route(url) if self._route else url
         if json is not None:
@@ -203,7 +222,7 @@ class Http:
                 method, target, headers=headers, params=params, data=form, content=content, timeout=timeout
             )
             async with await_closing(await self._client.send(request, stream=True)) as response:
-                body = await self._read_capped(response, what)
+                body = await self._read_capped(response, what, reply_bytes or self.limits.reply_bytes)
             outcome = str(response.status_code)
             reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
             if reply.status == 429 or reply.status >= 500:
@@ -211,6 +230,7 @@ class Http:
                     f"{self.vendor} answered {reply.status} to {what}",
                     retry_after=retry_after(reply.headers),
                     maybe_received=reply.status >= 500,
+                    reply=reply,
                 )
             return reply
         except httpx2.TimeoutException as error:
@@ -233,13 +253,13 @@ class Http:
             host = urlsplit(url).hostname
             log.debug("outbound", vendor=self.vendor, what=what, host=host, outcome=outcome, seconds=seconds)
 
-    async def _read_capped(self, response: httpx2.Response, what: str) -> bytes:
+    async def _read_capped(self, response: httpx2.Response, what: str, most: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         async for part in response.aiter_bytes():
             size += len(part)
-            if size > self.limits.reply_bytes:
-                raise Malformed(f"{self.vendor} answered {what} with more than {self.limits.reply_bytes} bytes")
+            if size > most:
+                raise Malformed(f"{self.vendor} answered {what} with more than {most} bytes")
             parts.append(part)
         return b"".join(parts)
 

@@ -6,6 +6,7 @@ when it runs again.
 """
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Text
@@ -16,7 +17,6 @@ from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel.jobs import Later, running
 from shipcrowd.kernel.outbound import Unavailable
 
-WORTH_WAITING = timedelta(seconds=2)
 WORTH_SLEEPING = timedelta(seconds=15)
 
 
@@ -64,24 +64,72 @@ async def peek(session: AsyncSession, key: str, *, capacity: float, refill_per_s
     return max(full_at - timedelta(seconds=(capacity - 1) / refill_per_second) - clock.now(), timedelta(0))
 
 
-async def turn(key: str, *, capacity: float, refill_per_second: float, cost: float = 1) -> None:
+async def turn(
+    key: str,
+    *,
+    capacity: float,
+    refill_per_second: float,
+    cost: float = 1,
+    reserve: float = 0.0,
+    urgent: bool = False,
+) -> None:
     """Wait for one's turn. In a job, a long wait raises `Later` with the slot kept; elsewhere it sleeps, and somebody
-    who waits at a page is told to come again instead of sleeping long: raises Unavailable(retry_after)."""
+    who waits at a page is told to come again instead of sleeping long: raises Unavailable(retry_after).
+
+    `reserve` is the share of the bucket kept for `urgent` callers, where that is a whole token or more. It is a
+    bucket of its own, so that however many others have queued up, they do not stand in its way, and both together
+    never give more than the whole. An urgent caller takes its turn in whichever of the two comes round sooner.
+    """
+    lanes = _lanes(key, capacity, refill_per_second, reserve)
+    if not urgent:
+        lanes = lanes[:1]
     job = running.get()
-    if job is not None and (slot := job.slots.get(key)) is not None:
-        wait = slot - clock.now()
-        if wait <= WORTH_WAITING:
-            del job.slots[key]
+    if job is not None and (held := next((lane for lane in lanes if lane.key in job.slots), None)) is not None:
+        wait = job.slots[held.key] - clock.now()
+        if wait <= job.patience:
+            del job.slots[held.key]
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
         raise Later(wait, slots=job.slots)
     async with tenancy.unowned() as session:
-        wait = await take(session, key, capacity=capacity, refill_per_second=refill_per_second, cost=cost)
+        lane = await _soonest(session, lanes, cost)
+        wait = await take(
+            session, lane.key, capacity=lane.capacity, refill_per_second=lane.refill_per_second, cost=cost
+        )
         if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
             raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
-    if job is not None and wait > WORTH_WAITING:
-        raise Later(wait, slots={**job.slots, key: clock.now() + wait})
+    if job is not None and wait > job.patience:
+        raise Later(wait, slots={**job.slots, lane.key: clock.now() + wait})
     await asyncio.sleep(wait.total_seconds())
+
+
+@dataclass(frozen=True)
+class _Lane:
+    key: str
+    capacity: float
+    refill_per_second: float
+
+
+def _lanes(key: str, capacity: float, refill_per_second: float, reserve: float) -> list[_Lane]:
+    """Everybody's lane, and behind it the one kept for urgent callers."""
+    if capacity * reserve < 1:
+        return [_Lane(key, capacity, refill_per_second)]
+    rest = 1 - reserve
+    return [
+        _Lane(key, capacity * rest, refill_per_second * rest),
+        _Lane(f"{key}:kept", capacity * reserve, refill_per_second * reserve),
+    ]
+
+
+async def _soonest(session: AsyncSession, lanes: list[_Lane], cost: float) -> _Lane:
+    """The lane with the shortest wait, of those that can ever give `cost` tokens at once."""
+    able = [lane for lane in lanes if cost <= lane.capacity] or lanes[:1]
+    if len(able) == 1:
+        return able[0]
+    waits = [
+        await peek(session, lane.key, capacity=lane.capacity, refill_per_second=lane.refill_per_second) for lane in able
+    ]
+    return able[waits.index(min(waits))]
 
 
 async def retune(key: str, *, capacity: float, left: float, refill_per_second: float) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import shipcrowd
 
-KERNEL = ("pace", "inbox", "idempotency", "audit", "counters")
+KERNEL = ("pace", "inbox", "idempotency", "audit", "counters", "app_secrets")
 
 
 def import_tables() -> None:

@@ -33,6 +33,29 @@ def of_incoming(order: IncomingOrder) -> Buyer:
     )
 
 
+def kept(held: Buyer, order: IncomingOrder) -> IncomingOrder:
+    """News that says less of the buyer than is held: the order with what is held in place of what is not said.
+
+    Channels stop showing buyers (Amazon: numbers after the last day of delivery, everything without the role), which
+    is no news of the buyer.
+    """
+    if not order.pii_withheld:
+        if held.ship_to is None or not held.ship_to.phone or order.ship_to is None:
+            return order
+        return order.model_copy(update={"ship_to": order.ship_to.model_copy(update={"phone": held.ship_to.phone})})
+    if held.ship_to is None:
+        return order
+    return order.model_copy(
+        update={
+            "ship_to": held.ship_to,
+            "bill_to": order.bill_to or held.bill_to,
+            "buyer_gstin": order.buyer_gstin or held.gstin,
+            "note": order.note or held.note,
+            "pii_withheld": False,
+        }
+    )
+
+
 def contact(*given: Address | None) -> tuple[str | None, str | None]:
     """The buyer's mobile number (ten digits) and e-mail, from the first address that has them."""
     addresses = [address for address in given if address]
@@ -60,6 +83,11 @@ def about_row(order: Order) -> str:
 def buyer_of(order: Order) -> Buyer:
     """Raises crypto.CannotDecrypt."""
     return Buyer.model_validate_json(crypto.keyring().open(order.pii, about_row(order)))
+
+
+def opened(sealed: bytes, company_id: UUID, connection_id: UUID, external_id: str) -> Buyer:
+    """The buyer of a channel's order whose row was not read whole. Raises crypto.CannotDecrypt."""
+    return Buyer.model_validate_json(crypto.keyring().open(sealed, about(company_id, connection_id, external_id)))
 
 
 def seal_into(order: Order, buyer: Buyer) -> None:

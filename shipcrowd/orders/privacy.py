@@ -16,20 +16,14 @@ from shipcrowd.kernel.events import IDS_A_MESSAGE
 from shipcrowd.orders import pii
 from shipcrowd.orders.events import BuyersRedacted
 from shipcrowd.orders.models import Order, OrderEvent
+from shipcrowd.orders.retention import MOST_DAYS, days
 from shipcrowd.orders.service import OURS, tell
-from shipcrowd.settings import settings
 
 Whose = ColumnElement[bool]
 """Which orders are meant."""
 
 STEP = IDS_A_MESSAGE
 """Orders one step looks at."""
-
-MOST_DAYS: Mapping[str, int] = {
-    # Amazon's Data Protection Policy: no longer than 30 days after the order's delivery.
-    "amazon": 30,
-}
-"""Channel → the days its buyers may be kept at most, whatever the setting says."""
 
 GAP = "the buyer's data was removed; type the address to ship it again"
 
@@ -39,11 +33,6 @@ WRITTEN: Mapping[str, str] = {
     "held": "Held",
 }
 """Entries of the timeline in which people write freely, and what is left of them."""
-
-
-def days(source: str) -> int:
-    """How long after an order of this source ended its buyer is kept."""
-    return min(settings().buyer_data_days, MOST_DAYS.get(source, settings().buyer_data_days))
 
 
 async def redact(session: AsyncSession, whose: Whose, *, after: str = "", limit: int = STEP) -> tuple[int, str | None]:

@@ -102,6 +102,7 @@ class IncomingOrder(Frozen):
     hold_reasons: tuple[str, ...] = ()
     test: bool = False
     pii_withheld: bool = False  # the channel did not show us the buyer, though there is one
+    phone_withheld: bool = False  # it showed the buyer without a number, and does not show numbers to everybody
     attributes: dict[str, str] = Field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,6 +82,21 @@ async def find_by_external(session: AsyncSession, connection_id: UUID, external_
             select(Order.id).where(Order.connection_id == connection_id, Order.external_id == external_id)
         )
     ).scalar_one_or_none()
+
+
+async def named(session: AsyncSession, connection_id: UUID, words: str) -> Sequence[Order]:
+    """The store's orders that go by this number (with or without its `#`) or by one of the channel's ids; at most two,
+    for more than one is one too many."""
+    bare = words.strip().lstrip("#")
+    query = select(Order).where(
+        Order.connection_id == connection_id,
+        or_(
+            Order.external_id == words.strip(),
+            Order.external_ref == words.strip(),
+            Order.number.collate("C").in_([bare, f"#{bare}"]),
+        ),
+    )
+    return (await session.execute(query.order_by(Order.id).limit(2))).scalars().all()
 
 
 def tell(
@@ -314,6 +329,12 @@ async def release(session: AsyncSession, order_id: UUID, *, actor: str) -> Order
         order.holds = kept
         tell(session, order, "released", "Holds were taken off", actor=actor)
     return order
+
+
+async def lift(session: AsyncSession, order_id: UUID, *, reason: str) -> None:
+    """Take one hold of ours off, the one put on for `reason`. Raises OrderNotFound."""
+    order = await locked(session, order_id)
+    order.holds = [held for held in order.holds if held != f"{OURS}{reason}"]
 
 
 async def note(session: AsyncSession, order_id: UUID, *, words: str, actor: str) -> None:

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shipcrowd.kernel import clock, db, events, tenancy
 from shipcrowd.kernel.events import IDS_A_MESSAGE
 from shipcrowd.kernel.ids import new_id
-from shipcrowd.orders import pii
+from shipcrowd.orders import pii, retention
 from shipcrowd.orders.events import OrderCancelAsked, OrdersChanged, OrdersPlaced
 from shipcrowd.orders.models import ENDED, OrderState
 from shipcrowd.orders.schemas import Fulfilment, IncomingLine, IncomingOrder, SourceState
@@ -48,6 +49,11 @@ _IN_PARCELS = """EXISTS (SELECT FROM order_lines l WHERE l.company_id = o.compan
 _FOLLOWS = f"""o.state IN ('pending', 'ready', 'ignored')
                       AND NOT (excluded.source_state = 'cancelled' AND {_IN_PARCELS})"""
 
+# An order we know the buyer of, and news that does not show them, or that comes so late that we may not know them: what
+# is held stays. `_who_is_known` has put it into the news by then; here it is what came in between the two.
+_STAYS = """o.address_edited OR excluded.redacted_at IS NOT NULL
+                      OR (excluded.pii_withheld AND (NOT o.pii_withheld OR o.redacted_at IS NOT NULL))"""
+
 _ENDED = ", ".join(f"'{state}'" for state in ENDED)
 
 UPSERT = f"""
@@ -58,19 +64,20 @@ WITH incoming AS MATERIALIZED (
         subtotal bigint, discount bigint, shipping bigint, tax bigint, total bigint, to_collect bigint,
         taxes_included boolean, fulfilment text, city text, province text, pincode text, country text, pii text,
         pii_withheld boolean, phone_hash text, email_hash text, gaps jsonb, weight_grams bigint, units bigint,
-        ship_by timestamptz, holds text[], tags text[], test boolean)
+        ship_by timestamptz, holds text[], tags text[], test boolean, too_late boolean)
 ), written AS (
     INSERT INTO orders AS o (
         company_id, id, source, connection_id, external_id, external_ref, number, placed_at, source_updated_at,
         source_hash, source_state, state, payment, currency, subtotal_paise, discount_paise, shipping_paise, tax_paise,
         total_paise, to_collect_paise, taxes_included, fulfilment, city, province, pincode, country, pii,
         pii_withheld, phone_hash, email_hash, gaps, weight_grams, units, ship_by, holds, tags, test,
-        created_at, updated_at, ended_at)
+        created_at, updated_at, ended_at, redacted_at)
     SELECT $1, id, $3, $4, external_id, external_ref, number, placed_at, source_updated_at,
         source_hash, source_state, state, payment, currency, subtotal, discount, shipping, tax, total, to_collect,
         taxes_included, fulfilment, city, province, pincode, country, decode(pii, 'base64'), pii_withheld,
         decode(phone_hash, 'base64'), decode(email_hash, 'base64'), gaps, weight_grams, units, ship_by,
-        holds, tags, test, $5, $5, CASE WHEN state IN ({_ENDED}) THEN $5::timestamptz END
+        holds, tags, test, $5, $5, CASE WHEN state IN ({_ENDED}) THEN least($5::timestamptz, source_updated_at) END,
+        CASE WHEN too_late THEN $5::timestamptz END
     FROM incoming
     ON CONFLICT (company_id, connection_id, external_id) DO UPDATE SET
         external_ref = excluded.external_ref, number = excluded.number,
@@ -78,7 +85,8 @@ WITH incoming AS MATERIALIZED (
         source_state = excluded.source_state,
         state = CASE WHEN {_FOLLOWS} THEN excluded.state ELSE o.state END,
         ended_at = CASE WHEN NOT ({_FOLLOWS}) THEN o.ended_at
-                        WHEN excluded.state IN ({_ENDED}) THEN coalesce(o.ended_at, $5) END,
+                        WHEN excluded.state IN ({_ENDED})
+                        THEN coalesce(o.ended_at, least($5, excluded.source_updated_at)) END,
         cancel_asked_at = CASE WHEN excluded.source_state = 'cancelled' AND (o.state IN ('booked', 'shipped')
                                     OR o.state IN ('pending', 'ready') AND {_IN_PARCELS})
                                THEN coalesce(o.cancel_asked_at, $5) ELSE o.cancel_asked_at END,
@@ -87,17 +95,15 @@ WITH incoming AS MATERIALIZED (
         tax_paise = excluded.tax_paise, total_paise = excluded.total_paise,
         to_collect_paise = excluded.to_collect_paise, taxes_included = excluded.taxes_included,
         fulfilment = excluded.fulfilment,
-        city = CASE WHEN o.address_edited THEN o.city ELSE excluded.city END,
-        province = CASE WHEN o.address_edited THEN o.province ELSE excluded.province END,
-        pincode = CASE WHEN o.address_edited THEN o.pincode ELSE excluded.pincode END,
-        country = CASE WHEN o.address_edited THEN o.country ELSE excluded.country END,
-        pii = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.pii ELSE excluded.pii END,
-        pii_withheld = excluded.pii_withheld,
-        phone_hash = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.phone_hash
-                          ELSE excluded.phone_hash END,
-        email_hash = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.email_hash
-                          ELSE excluded.email_hash END,
-        gaps = CASE WHEN o.address_edited OR o.redacted_at IS NOT NULL THEN o.gaps ELSE excluded.gaps END,
+        city = CASE WHEN {_STAYS} THEN o.city ELSE excluded.city END,
+        province = CASE WHEN {_STAYS} THEN o.province ELSE excluded.province END,
+        pincode = CASE WHEN {_STAYS} THEN o.pincode ELSE excluded.pincode END,
+        country = CASE WHEN {_STAYS} THEN o.country ELSE excluded.country END,
+        pii = CASE WHEN o.redacted_at IS NOT NULL OR {_STAYS} THEN o.pii ELSE excluded.pii END,
+        pii_withheld = CASE WHEN {_STAYS} THEN o.pii_withheld ELSE excluded.pii_withheld END,
+        phone_hash = CASE WHEN o.redacted_at IS NOT NULL OR {_STAYS} THEN o.phone_hash ELSE excluded.phone_hash END,
+        email_hash = CASE WHEN o.redacted_at IS NOT NULL OR {_STAYS} THEN o.email_hash ELSE excluded.email_hash END,
+        gaps = CASE WHEN o.redacted_at IS NOT NULL OR {_STAYS} THEN o.gaps ELSE excluded.gaps END,
         weight_grams = coalesce(excluded.weight_grams, o.weight_grams), units = excluded.units,
         ship_by = excluded.ship_by,
         holds = (SELECT coalesce(array_agg(DISTINCT h), '{{}}')
@@ -179,8 +185,12 @@ async def import_orders(
     if not newest:
         return Imported((), (), 0)
     wire = await db.driver(session)
-    rows = [order_row(company_id, connection_id, order) for order in newest.values()]
     now = clock.now()
+    known = await _who_is_known(wire, company_id, connection_id, newest.values())
+    rows = [
+        order_row(company_id, connection_id, order, known=known.get(order.external_id), source=source, now=now)
+        for order in newest.values()
+    ]
     written = await wire.fetch(UPSERT, company_id, _dump(rows), source, connection_id, now)
     if not written:
         return Imported((), (), len(newest))
@@ -225,10 +235,42 @@ def _story(row: Any, source: str, duplicate: bool) -> list[tuple[str, str]]:
     return [("changed", f"Changed at {name}: {row['source_state'].replace('_', ' ')}")]
 
 
-def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> dict[str, Any]:
-    """One row for `UPSERT`. Everything that tells who the buyer is goes into the sealed `pii`."""
+async def _who_is_known(
+    wire: Any, company_id: UUID, connection_id: UUID, incoming: Iterable[IncomingOrder]
+) -> dict[str, pii.Buyer]:
+    """Of the orders whose news does not show the whole buyer: whom we hold, by the channel's id."""
+    unsaid = [order.external_id for order in incoming if order.pii_withheld or order.phone_withheld]
+    if not unsaid:
+        return {}
+    held = await wire.fetch(
+        "SELECT external_id, pii FROM orders WHERE company_id = (SELECT $1::uuid) AND connection_id = $2"
+        " AND external_id = ANY($3::text[]) AND redacted_at IS NULL",
+        company_id,
+        connection_id,
+        unsaid,
+    )
+    return {row["external_id"]: pii.opened(row["pii"], company_id, connection_id, row["external_id"]) for row in held}
+
+
+def order_row(
+    company_id: UUID,
+    connection_id: UUID,
+    order: IncomingOrder,
+    *,
+    known: pii.Buyer | None = None,
+    source: str = "",
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """One row for `UPSERT`. Everything that tells who the buyer is goes into the sealed `pii`: what the order says, and
+    what is `known` where it says nothing."""
+    # Of what was said, not of what we know: the same news again is no news.
+    said = hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32]
+    too_late = now is not None and retention.too_late(source, state_of(order), order.source_updated_at, now)
+    if known is not None:
+        order = pii.kept(known, order)
     ship_to = order.ship_to or Address()
-    mobile, email = pii.contact(order.ship_to, order.bill_to)
+    buyer = pii.Buyer() if too_late else pii.of_incoming(order)
+    mobile, email = pii.contact(buyer.ship_to, buyer.bill_to)
     bound_to = pii.about(company_id, connection_id, order.external_id)
     return {
         "id": new_id(),
@@ -237,7 +279,7 @@ def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> di
         "number": order.number,
         "placed_at": order.placed_at,
         "source_updated_at": order.source_updated_at,
-        "source_hash": hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32],
+        "source_hash": said,
         "source_state": order.state,
         "state": state_of(order),
         "payment": order.payment,
@@ -254,7 +296,7 @@ def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> di
         "province": ship_to.state,
         "pincode": ship_to.pincode,
         "country": ship_to.country,
-        "pii": _b64(pii.seal(pii.of_incoming(order), bound_to)),
+        "pii": _b64(pii.seal(buyer, bound_to)),
         "pii_withheld": order.pii_withheld,
         "phone_hash": _b64(pii.phone_hash(company_id, mobile)) if mobile else None,
         "email_hash": _b64(pii.email_hash(company_id, email)) if email else None,
@@ -265,6 +307,7 @@ def order_row(company_id: UUID, connection_id: UUID, order: IncomingOrder) -> di
         "holds": list(order.hold_reasons),
         "tags": list(order.tags),
         "test": order.test,
+        "too_late": too_late,
     }
 
 
@@ -305,6 +348,8 @@ def gaps(order: IncomingOrder) -> dict[str, str]:
     found: dict[str, str] = {}
     if order.currency != "INR":
         found["currency"] = f"the order is in {order.currency}; only INR orders can be booked"
+    if order.fulfilment is not Fulfilment.seller:
+        return found  # the marketplace's own courier knows the buyer, and prints its own label
     if order.pii_withheld:
         found["ship_to"] = "the store did not show us the buyer's address"
     elif order.ship_to is None:

@@ -14,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from shipcrowd.sandbox import desk_http
+from shipcrowd.sandbox import desk_http, desk_page
+from shipcrowd.sandbox.amazon import documents as amazon_documents
+from shipcrowd.sandbox.amazon import lwa as amazon_lwa
+from shipcrowd.sandbox.amazon import web as amazon_web
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.flipkart import web as flipkart_web
 from shipcrowd.sandbox.letters import on_this_machine
@@ -42,6 +45,22 @@ async def _labels(desk: Desk, request: Request, host: str, path: str) -> Respons
     return await velocity_web.label(desk.velocity, desk.faults, request, host, path)
 
 
+async def _amazon(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_web.answer(desk.amazon.world, desk.faults, request, host)
+
+
+async def _amazon_documents(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_documents.answer(desk.amazon.world, desk.faults, request, path)
+
+
+async def _amazon_sign_in(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_lwa.token_endpoint(desk.amazon.world, desk.faults, request, path)
+
+
+async def _seller_central(desk: Desk, request: Request, host: str, path: str) -> Response:
+    return await amazon_lwa.seller_central(desk.amazon.world, request, path)
+
+
 async def _flipkart(desk: Desk, request: Request, host: str, path: str) -> Response:
     return await flipkart_web.answer(desk.flipkart.world, desk.faults, request, host, path)
 
@@ -51,6 +70,10 @@ HOSTS: tuple[tuple[re.Pattern[str], StandIn], ...] = (
     (re.compile(re.escape(shopify_bulk.HOST)), _shopify_files),
     (re.compile(r"shazam\.(velocity|stagingvelocity)\.in"), _courier),
     (re.compile(r"velocity-[a-z-]+\.s3\.ap-south-1\.amazonaws\.com"), _labels),
+    (amazon_web.HOST, _amazon),
+    (re.compile(re.escape(amazon_documents.HOST)), _amazon_documents),
+    (re.compile(re.escape(amazon_lwa.SIGN_IN_HOST)), _amazon_sign_in),
+    (re.compile(re.escape(amazon_lwa.CONSENT_HOST)), _seller_central),
     (re.compile(r"(sandbox-)?api\.flipkart\.net"), _flipkart),
 )
 """Which host is answered by whom. What is not here is not reachable through the sandbox."""
@@ -92,7 +115,7 @@ def sandbox(desk: Desk | None = None) -> Starlette:
         routes=[
             Route("/", home),
             Mount("/desk/api", desk_http.api(driven)),
-            *desk_http.page_routes(driven),
+            *desk_page.page_routes(driven),
             Route("/{host}/{path:path}", vendor, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
         ],
         lifespan=lifespan,

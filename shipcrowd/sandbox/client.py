@@ -6,10 +6,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import BaseModel, TypeAdapter
 
-from shipcrowd.sandbox.desk import NotPossible, Unknown
-from shipcrowd.sandbox.desk_http import CustomToken
+from shipcrowd.sandbox.amazon.desk_client import AmazonDeskClient
 from shipcrowd.sandbox.flipkart.desk_client import FlipkartDeskClient
 from shipcrowd.sandbox.schemas import (
     Access,
@@ -29,9 +27,10 @@ from shipcrowd.sandbox.schemas import (
     StockView,
     WebhookTarget,
 )
+from shipcrowd.sandbox.shopify.desk_http import CustomToken
+from shipcrowd.sandbox.wire import Sent, Wire
 
 T = TypeVar("T")
-Sent = BaseModel | dict[str, object] | None
 
 
 class DeskClient:
@@ -44,7 +43,9 @@ class DeskClient:
         self._http = httpx2.AsyncClient(
             base_url=base_url.rstrip("/") + "/desk/api/", transport=transport, trust_env=False, timeout=30
         )
-        self.flipkart = FlipkartDeskClient(self._send)
+        self._wire = Wire(self._http)
+        self.amazon = AmazonDeskClient(self._wire)
+        self.flipkart = FlipkartDeskClient(self._wire)
 
     async def __aenter__(self) -> "DeskClient":
         return self
@@ -191,27 +192,14 @@ class DeskClient:
 
     # --- the wire
 
-    async def _send(self, method: str, path: str, sent: Sent) -> bytes:
-        content = None if sent is None else TypeAdapter(object).dump_json(sent)
-        headers = {"content-type": "application/json"} if content else {}
-        reply = await self._http.request(method, path, content=content, headers=headers)
-        if reply.status_code == 404:
-            raise Unknown(reply.json().get("detail", path))
-        if reply.status_code == 409:
-            raise NotPossible(reply.json().get("detail", path))
-        if reply.status_code == 422:
-            raise ValueError(reply.text)
-        reply.raise_for_status()
-        return reply.content
-
     async def _tell(self, method: str, path: str, sent: Sent = None) -> None:
-        await self._send(method, path, sent)
+        await self._wire.send(method, path, sent)
 
     async def _ask(self, kind: type[T], method: str, path: str, sent: Sent = None) -> T:
-        return TypeAdapter(kind).validate_json(await self._send(method, path, sent))
+        return await self._wire.ask(kind, method, path, sent)
 
     async def _count(self, method: str, path: str, sent: Sent = None) -> int:
-        return (await self._ask(dict[str, int], method, path, sent))["count"]
+        return await self._wire.count(method, path, sent)
 
 
 def _order(domain: str, name: str) -> str:

@@ -12,11 +12,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox import views
-from shipcrowd.sandbox.errors import NotPossible, Unknown
+from shipcrowd.sandbox.amazon.desk import AmazonDesk
+from shipcrowd.sandbox.amazon.state import Amazon, Secret
+from shipcrowd.sandbox.amazon.state import App as AmazonApp
 from shipcrowd.sandbox.faults import Faults
-from shipcrowd.sandbox.flipkart import state as flipkart_state
 from shipcrowd.sandbox.flipkart.desk import FlipkartDesk
+from shipcrowd.sandbox.flipkart.state import App as FlipkartApp
+from shipcrowd.sandbox.flipkart.state import World as Flipkart
 from shipcrowd.sandbox.letters import Postman
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import (
     Access,
     FaultView,
@@ -55,6 +59,9 @@ class Credentials:
     shopify_client_secret: str = "sandbox-client-secret"  # noqa: S105 - a stand-in's
     velocity_username: str = "+919000000000"
     velocity_password: str = "sandbox-password"  # noqa: S105 - a stand-in's
+    amazon_client_id: str = "amzn1.application-oa2-client.sandbox"
+    amazon_client_secret: str = "amzn1.oa2-cs.v1.sandbox"  # noqa: S105 - a stand-in's
+    amazon_application_id: str = "amzn1.sp.solution.sandbox"
     flipkart_app_id: str = "sandbox-flipkart-app"
     flipkart_app_secret: str = "sandbox-flipkart-secret"  # noqa: S105 - a stand-in's
 
@@ -71,19 +78,23 @@ class Desk:
         self.shopify = Shopify(app, self.postman, random.Random(seed))  # noqa: S311
         accounts = {self.credentials.velocity_username: self.credentials.velocity_password}
         self.velocity = Velocity(self.postman, random.Random(seed + 1), accounts)  # noqa: S311
-        partner = flipkart_state.App(
-            self.credentials.flipkart_app_id, self.credentials.flipkart_app_secret, "ShipCrowd"
+        application = AmazonApp(
+            self.credentials.amazon_client_id,
+            self.credentials.amazon_application_id,
+            [Secret(self.credentials.amazon_client_secret)],
         )
-        self.flipkart = FlipkartDesk(
-            flipkart_state.World(partner, self.postman, random.Random(seed + 2))  # noqa: S311
-        )
+        self.amazon = AmazonDesk(Amazon(application, self.postman, random.Random(seed + 2)))  # noqa: S311
+        partner = FlipkartApp(self.credentials.flipkart_app_id, self.credentials.flipkart_app_secret, "ShipCrowd")
+        self.flipkart = FlipkartDesk(Flipkart(partner, self.postman, random.Random(seed + 3)))  # noqa: S311
 
     async def close(self) -> None:
         await self.postman.close()
+        await self.amazon.close()
 
     async def drain(self) -> None:
         """Send every webhook that is due."""
         journey.settle(self.velocity)
+        self.amazon.world.settle()
         self.flipkart.world.settle()
         await self.postman.drain()
 

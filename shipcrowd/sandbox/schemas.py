@@ -13,6 +13,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Count(Frozen):
+    """How many were meant, moved or made."""
+
+    count: int
+
+
 # --- in -------------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +111,7 @@ class NewScan(Frozen):
 
 
 class NewFault(Frozen):
-    vendor: Literal["shopify", "velocity", "flipkart"]
+    vendor: Literal["shopify", "velocity", "amazon", "flipkart"]
     operation: str = "*"
     kind: FaultKind
     times: int | None = Field(default=1, ge=1)

@@ -1,7 +1,7 @@
 """Which courier accounts a company may book with, and how one is opened.
 
-An account is a connection of kind courier: the company's own, or the platform's shared one. A courier that needs no
-credentials (manual) is there for everyone.
+An account is a connection of kind courier: the company's own, or the platform's shared one. A marketplace's own courier
+has none beside the store it belongs to, and one that needs no credentials (manual) is there for everyone.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.kernel import outbound, pace, tenancy
 from shipcrowd.kernel.errors import NotFound
 from shipcrowd.kernel.outbound import Disconnected
+from shipcrowd.orders.schemas import Fulfilment
 
 NO_ACCOUNT = UUID(int=0)
 """The account of couriers that have none: the seller types the AWB."""
@@ -57,6 +58,18 @@ class Account:
     def billed_by(self) -> BilledBy:
         return BilledBy.wallet if self.vendor.carries_charge and not self.own else BilledBy.courier
 
+    def carries(self, fulfilment: str, connection_id: UUID | None, source: str) -> bool:
+        """Whether orders that go this way, from this store (of the channel `source`), are for this account.
+
+        A marketplace's own courier and its store's orders belong to each other. A courier that has stores for accounts
+        and carries other orders too carries those of its channel for the store that sold them.
+        """
+        if fulfilment == Fulfilment.marketplace_logistics:
+            return self.vendor.marketplace and self.id == connection_id
+        if self.vendor.marketplace:
+            return False
+        return self.vendor.channel != source or self.id == connection_id
+
 
 async def accounts(company_id: UUID) -> list[Account]:
     """Own accounts first, then the platform's for couriers the company has none of, then those without accounts.
@@ -67,11 +80,12 @@ async def accounts(company_id: UUID) -> list[Account]:
     Not for use inside a transaction: it opens its own, one after the other. Ten requests that each held a connection
     while they waited for a second one would wait for each other.
     """
-    own = [_account(row, own=True) for row in await open_rows(company_id)]
+    own = [account for row in await open_rows(company_id) for account in _accounts_at(row, own=True)]
     having = {account.vendor.slug for account in own if account.status != Status.paused}
     found = list(own)
     if company_id != tenancy.PLATFORM_COMPANY:
-        shared = [_account(row, own=False) for row in await open_rows(tenancy.PLATFORM_COMPANY)]
+        rows = await open_rows(tenancy.PLATFORM_COMPANY)
+        shared = [account for row in rows for account in _accounts_at(row, own=False)]
         found += [each for each in shared if each.vendor.shared and each.vendor.slug not in having]
     found += [
         Account(vendor, company_id, NO_ACCOUNT, vendor.name, Status.connected, "", own=True)
@@ -83,15 +97,22 @@ async def accounts(company_id: UUID) -> list[Account]:
 
 async def open_rows(company_id: UUID) -> Sequence[Connection]:
     """A company's courier accounts that were not closed, oldest first: connected, paused, or to be signed in to again.
-    In a transaction of its own."""
+    A store is an account of every courier of its marketplace. In a transaction of its own."""
     async with tenancy.acting_for(company_id) as session:
-        found = await connections.list_connections(session, kind=Kind.courier)
-    known = {vendor.slug for vendor in vendors.vendors()}
-    return [row for row in found if row.vendor in known]
+        found = await connections.list_connections(session)
+    return [row for row in found if _couriers_of(row)]
 
 
-def _account(row: Connection, *, own: bool) -> Account:
-    return Account(vendors.vendor(row.vendor), row.company_id, row.id, row.name, row.status, row.reason, own)
+def _couriers_of(row: Connection) -> list[CourierVendor]:
+    if row.kind == Kind.channel:
+        return [vendor for vendor in vendors.vendors() if vendor.channel == row.vendor]
+    return [vendor for vendor in vendors.vendors() if vendor.channel is None and vendor.slug == row.vendor]
+
+
+def _accounts_at(row: Connection, *, own: bool) -> list[Account]:
+    return [
+        Account(vendor, row.company_id, row.id, row.name, row.status, row.reason, own) for vendor in _couriers_of(row)
+    ]
 
 
 @contextlib.asynccontextmanager
@@ -107,9 +128,10 @@ async def using(courier: str, company_id: UUID, account_id: UUID) -> AsyncGenera
         return
     async with tenancy.acting_for(company_id) as session:
         row = await session.scalar(select(Connection).where(Connection.id == account_id))
-    if row is None or row.vendor != courier or row.status in (Status.disconnected, Status.left):
+    of_stores = vendor.channel is not None
+    if row is None or row.vendor != (vendor.channel or courier) or row.status in (Status.disconnected, Status.left):
         raise NoCourierAccount(f"connect {vendor.name} again", field="account_id")
-    handle = _opened(vendor, row)
+    handle = await vendors.open_at_store(courier, company_id, row.id) if of_stores else _opened(vendor, row)
     try:
         yield handle
     except Disconnected as failure:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from shipcrowd.connections import forms
 from shipcrowd.couriers import vendors
@@ -23,13 +23,11 @@ router = APIRouter(prefix="/couriers", tags=["couriers"])
 Reads = Annotated[Member, May("couriers:read")]
 Writes = Annotated[Member, May("couriers:write")]
 
-Credentials = dict[str, SecretStr | None]
-
 
 class ConnectCourier(Input):
     """The fields are those of the courier's form (`GET /couriers`)."""
 
-    credentials: Credentials = Field(max_length=20)
+    credentials: forms.Typed = Field(max_length=20)
     name: str = Field(default="", max_length=120, description="What to call the account; blank: the courier's name")
 
 
@@ -37,7 +35,7 @@ class AccountChange(Input):
     """Only what is given changes; of the credentials, too. null takes an optional field back."""
 
     name: str | None = Field(default=None, min_length=1, max_length=120)
-    credentials: Credentials = Field(default_factory=dict[str, SecretStr | None], max_length=20)
+    credentials: forms.Typed = Field(default_factory=forms.Typed, max_length=20)
 
 
 class AccountOut(BaseModel):
@@ -103,7 +101,8 @@ class CourierTestOut(BaseModel):
 
 @router.get("")
 async def list_couriers(who: Reads) -> list[CourierOut]:
-    """The couriers there are, what each can do, the fields of its connect form, and your accounts there."""
+    """The couriers there are, what each can do, the fields of its connect form, and your accounts there. A
+    marketplace's own courier is not among them: it comes with its store."""
     usable = [account for account in await accounts(who.company_id) if account.usable]
     async with tenancy.acting_for(who.company_id) as session:
         own = await connecting.standings(session)
@@ -114,6 +113,7 @@ async def list_couriers(who: Reads) -> list[CourierOut]:
             [_account(each) for each in own if each.connection.vendor == vendor.slug],
         )
         for vendor in vendors.vendors()
+        if vendor.channel is None
     ]
 
 
@@ -122,7 +122,7 @@ async def connect_courier(courier: str, body: ConnectCourier, who: Writes) -> Co
     """Connect an account of your own. The courier is asked first; when it does not take the credentials, 422 says
     what is wrong and nothing is saved. From then on it bills you for the parcels booked with the account."""
     made = await connecting.connect(
-        who.company_id, courier=courier, given=_plain(body.credentials), name=body.name, actor=who.actor
+        who.company_id, courier=courier, given=forms.plain(body.credentials), name=body.name, actor=who.actor
     )
     return ConnectedOut(account=await _read(who, courier, made.id), webhook_secret=made.webhook_secret)
 
@@ -141,7 +141,12 @@ async def change_courier_account(courier: str, account_id: UUID, body: AccountCh
     """Change the name or the credentials. New credentials are tried first; 422 when the courier does not take them,
     and the old ones stay."""
     await connecting.change(
-        who.company_id, account_id, courier=courier, given=_plain(body.credentials), name=body.name, actor=who.actor
+        who.company_id,
+        account_id,
+        courier=courier,
+        given=forms.plain(body.credentials),
+        name=body.name,
+        actor=who.actor,
     )
     return await _read(who, courier, account_id)
 
@@ -200,10 +205,6 @@ async def make_webhook_secret(courier: str, account_id: UUID, who: Writes) -> We
 async def _read(who: Member, courier: str, account_id: UUID) -> AccountOut:
     async with tenancy.acting_for(who.company_id) as session:
         return _account(await connecting.standing(session, account_id, courier=courier))
-
-
-def _plain(given: Credentials) -> dict[str, str | None]:
-    return {name: typed.get_secret_value() if typed else None for name, typed in given.items()}
 
 
 def _courier(vendor: CourierVendor, used: Account | None, own: list[AccountOut]) -> CourierOut:

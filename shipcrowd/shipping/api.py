@@ -16,6 +16,7 @@ from shipcrowd.shipping import (
     booking,
     bulk,
     cancelling,
+    collecting,
     jobs,
     labels,
     manifests,
@@ -38,6 +39,7 @@ from shipcrowd.shipping.schemas import (
     BulkRunOut,
     BulkShip,
     HandOver,
+    HandOverOut,
     LineUnits,
     ManifestOut,
     PickupOut,
@@ -236,7 +238,7 @@ async def typed_status(who: Writes, shipment_id: UUID, typed: TypedProgress) -> 
     """Say how a parcel fares whose courier nobody tracks."""
     async with tenancy.acting_for(who.company_id) as session:
         shipment = await queries.got(session, shipment_id)
-        scan = booking.typed_progress(shipment, typed.progress, typed.remark)
+        scan = tracking.typed_progress(shipment, typed.progress, typed.remark)
         await tracking.take_scans(session, shipment_id, [scan], via="person", pod=Pod())
         await session.flush()
         return await whole_out(session, await queries.got(session, shipment_id))
@@ -318,6 +320,19 @@ async def hand_over_manifest(who: Writes, manifest_id: UUID, given: HandOver) ->
 @router.get("/manifests/{manifest_id}/manifest.pdf", response_class=Pdf)
 async def manifest_pdf(who: Reads, manifest_id: UUID) -> Response:
     return pdf(await manifests.pdf(who.company_id, manifest_id), "manifest.pdf")
+
+
+@router.get("/manifests/{manifest_id}/hand-overs")
+async def list_hand_overs(who: Reads, manifest_id: UUID) -> list[HandOverOut]:
+    """What a courier that keeps the list itself (a marketplace's) has waiting where these parcels are: asked now."""
+    found = await collecting.hand_overs(who.company_id, manifest_id)
+    return [HandOverOut.model_validate(each) for each in found]
+
+
+@router.get("/manifests/{manifest_id}/courier-manifest.pdf", response_class=Pdf)
+async def courier_manifest_pdf(who: Reads, manifest_id: UUID) -> Response:
+    """The courier's own list of what waits, for its driver to sign."""
+    return pdf(await collecting.paper(who.company_id, manifest_id), "courier-manifest.pdf")
 
 
 @router.get("/pickups")
@@ -409,7 +424,7 @@ def scan_out(scan: ScanRow) -> ScanOut:
 
 def run_out(run_id: UUID, total: int, found: Sequence[tuple[BulkItem, Shipment | None]]) -> BulkRunOut:
     items = [item_out(item, shipment) for item, shipment in found]
-    done = sum(item.state not in ("waiting", "booking") for item in items)
+    done = sum(item.state not in ("waiting", "preparing", "booking") for item in items)
     return BulkRunOut(id=run_id, total=total, done=done, finished=done == total, items=items)
 
 

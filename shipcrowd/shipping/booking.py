@@ -26,9 +26,7 @@ from shipcrowd.couriers.contract import (
     Mode,
     Payment,
     PickupPoint,
-    Progress,
     RegistersPickupPoints,
-    Scan,
 )
 from shipcrowd.kernel import clock, counters, crypto, events, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
@@ -39,6 +37,7 @@ from shipcrowd.orders import pii
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.events import OrderCancelAsked
 from shipcrowd.orders.models import Order
+from shipcrowd.orders.schemas import Fulfilment
 from shipcrowd.pincodes.address import Address
 from shipcrowd.shipping import places, quoting, settling, worth
 from shipcrowd.shipping.accounts import NO_ACCOUNT, BilledBy
@@ -131,6 +130,8 @@ async def book_by_hand(
 ) -> Shipment:
     """Record a parcel booked elsewhere, whose carrier and AWB the seller types. Nothing is charged."""
     order = await orders.locked(session, order_id)
+    if order.fulfilment == Fulfilment.marketplace_logistics:
+        raise quoting.NotBookable("the marketplace's own courier carries this order", field="courier")
     asked = await quoting.prepare(session, order, place_id=place_id, package=package)
     option = Option(
         account_company_id=tenancy.company_of(session),
@@ -264,15 +265,13 @@ async def route_to(session: AsyncSession, shipment: Shipment, kind: str, key: st
 
 
 async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | None:
-    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask.
-
-    An earlier attempt whose end nobody recorded (the worker died) makes the shipment unconfirmed instead.
-    """
+    """Read what the courier must be told and mark that it is being asked; None when there is nothing to ask. An attempt
+    whose end nobody recorded (the worker died) is made again where that is safe, else it leaves it unconfirmed."""
     found = await locked(session, shipment_id)
     if found is None or found[1].state != State.booking:
         return None
     order, shipment = found
-    if shipment.attempted_at is not None:
+    if shipment.attempted_at is not None and not vendors.vendor(shipment.courier).repeatable:
         await unconfirm(session, order, shipment, because="we stopped while asking the courier")
         return None
     if order.cancel_asked_at is not None:
@@ -280,6 +279,11 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
         await _refuse(session, order, shipment, "order_cancelled", because, actor="system")
         return None
     shipment.attempted_at = clock.now()
+    return await to_book(session, order, shipment)
+
+
+async def to_book(session: AsyncSession, order: Order, shipment: Shipment) -> ToBook:
+    """What the courier must be told of this shipment. Reads only."""
     origin = await places.as_told(session, shipment.place_id, account_id=shipment.account_id)
     back = await places.as_told(session, shipment.return_place_id, account_id=shipment.account_id)
     lines = {line.id: line for line in await orders.lines_of(session, order.id)}
@@ -308,6 +312,7 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
                     units=count,
                     unit_price=lines[line_id].unit_price_paise,
                     hsn=lines[line_id].hsn,
+                    external_id=lines[line_id].external_id,
                 )
                 for line_id, count in units.items()
             ),
@@ -315,6 +320,8 @@ async def start_attempt(session: AsyncSession, shipment_id: UUID) -> ToBook | No
             length_mm=shipment.length_mm,
             breadth_mm=shipment.breadth_mm,
             height_mm=shipment.height_mm,
+            order_external_id=order.external_id,
+            sold_at=order.source,
         ),
         register=tuple({place.id: place for place in (origin, back)}.values()),
     )
@@ -453,10 +460,8 @@ async def outcome_unknown(session: AsyncSession, shipment_id: UUID, *, because: 
 async def settle_with_awb(
     session: AsyncSession, shipment_id: UUID, *, awb: str, carrier: str = "", actor: str
 ) -> Shipment:
-    """A person or a tracking hit found the parcel: its AWB confirms the booking.
-
-    Raises ShipmentNotFound, NotUnconfirmed, AwbTaken.
-    """
+    """A person or a tracking hit found the parcel: its AWB confirms the booking. Raises ShipmentNotFound,
+    NotUnconfirmed, AwbTaken."""
     order, shipment = await _unconfirmed(session, shipment_id)
     orders.tell(session, order, "settled", f"{shipment.number}: found at the courier as {awb}", actor=actor)
     given = Booking(awb=awb, carrier=carrier or shipment.carrier)
@@ -485,10 +490,3 @@ def _move(shipment: Shipment, to: State) -> None:
         raise Conflict(f"{shipment.number} is {shipment.state}; it cannot become {to}")
     shipment.state = to
     shipment.moved_at = clock.now()
-
-
-def typed_progress(shipment: Shipment, progress: Progress, remark: str) -> Scan:
-    """A scan typed by a person, for couriers nobody tracks. Raises Conflict for a tracked one."""
-    if vendors.vendor(shipment.courier).tracked:
-        raise Conflict(f"{shipment.carrier} reports by itself how its parcels fare")
-    return Scan(at=clock.now(), status=progress.value, progress=progress, remark=remark)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from shipcrowd.kernel import tenancy
 from shipcrowd.kernel.errors import Invalid, NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import service as orders
+from shipcrowd.orders.models import Order
 from shipcrowd.shipping.models import BulkItem, BulkRun, Shipment
 from shipcrowd.shipping.quoting import Option
 
@@ -84,6 +85,36 @@ async def refused(session: AsyncSession, run_id: UUID, order_id: UUID, *, code: 
         return  # the run was given an order that is not here; there is no timeline to tell
     words = f"Not booked when many were shipped at once: {message[:300]}"
     orders.tell(session, order, "refused", words, actor=run.actor, details={"code": code, "run_id": str(run_id)})
+
+
+async def preparing(
+    session: AsyncSession, run_id: UUID, account_id: UUID, *, limit: int
+) -> Sequence[tuple[Order, Shipment]]:
+    """Shipments of a run that are to be booked with one account and wait to be prepared together."""
+    query = (
+        select(Order, Shipment)
+        .join(Shipment, (Shipment.company_id == Order.company_id) & (Shipment.order_id == Order.id))
+        .join(BulkItem, (BulkItem.company_id == Shipment.company_id) & (BulkItem.shipment_id == Shipment.id))
+        .where(
+            BulkItem.run_id == run_id,
+            BulkItem.state == "preparing",
+            Shipment.account_id == account_id,
+        )
+        .order_by(Shipment.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in await session.execute(query)]
+
+
+async def prepared(session: AsyncSession, run_id: UUID, shipment_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """These are to be booked now, each by itself; those of them that nobody else has sent on."""
+    moved = (
+        update(BulkItem)
+        .where(BulkItem.run_id == run_id, BulkItem.state == "preparing", BulkItem.shipment_id.in_(shipment_ids))
+        .values(state="booking")
+        .returning(BulkItem.shipment_id)
+    )
+    return [shipment_id for shipment_id in (await session.execute(moved)).scalars() if shipment_id is not None]
 
 
 def chosen(options: Sequence[Option], choose: Choose) -> Option:

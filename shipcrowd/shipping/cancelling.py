@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
-from shipcrowd.couriers.contract import CancelResult
+from shipcrowd.couriers.contract import CancelResult, CancelsByItsOwnId
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Conflict
 from shipcrowd.orders import service as orders
@@ -28,6 +28,7 @@ class ToCancel:
     account_company_id: UUID
     account_id: UUID
     awb: str
+    courier_shipment_id: str | None
 
 
 async def ask(company_id: UUID, shipment_id: UUID, *, actor: str) -> Shipment:
@@ -38,7 +39,10 @@ async def ask(company_id: UUID, shipment_id: UUID, *, actor: str) -> Shipment:
     async with tenancy.acting_for(company_id) as session:
         prepared = await _prepare(session, shipment_id)
     async with using(prepared.courier, prepared.account_company_id, prepared.account_id) as courier:
-        (result,) = await courier.cancel([prepared.awb])
+        if isinstance(courier, CancelsByItsOwnId) and prepared.courier_shipment_id is not None:
+            (result,) = await courier.cancel_shipments({prepared.awb: prepared.courier_shipment_id})
+        else:
+            (result,) = await courier.cancel([prepared.awb])
     async with tenancy.acting_for(company_id) as session:
         return await record(session, shipment_id, result, actor=actor)
 
@@ -50,7 +54,8 @@ async def _prepare(session: AsyncSession, shipment_id: UUID) -> ToCancel:
     shipment = found[1]
     if shipment.state not in CANCELLABLE or shipment.awb is None:
         raise CannotCancel(f"{shipment.number} is {shipment.state.replace('_', ' ')}")
-    return ToCancel(shipment.courier, shipment.account_company_id, shipment.account_id, shipment.awb)
+    account = (shipment.account_company_id, shipment.account_id)
+    return ToCancel(shipment.courier, *account, shipment.awb, shipment.courier_shipment_id)
 
 
 async def record(session: AsyncSession, shipment_id: UUID, result: CancelResult, *, actor: str) -> Shipment:

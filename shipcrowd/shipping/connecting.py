@@ -50,7 +50,7 @@ class CannotConnect(Invalid):
 
 
 class NothingToConnect(Invalid):
-    """This courier needs no account."""
+    """This courier needs no account of its own."""
 
 
 class OtherLogin(Invalid):
@@ -190,6 +190,8 @@ async def connect(
     TooManyTries, and the outside failures Unavailable and Malformed.
     """
     vendor = vendors.vendor(courier)
+    if vendor.channel is not None:
+        raise NothingToConnect(f"{vendor.name} comes with its store; connect that")
     if not vendor.credentials.model_fields:
         raise NothingToConnect(f"{vendor.name} is there for everyone")
     typed = forms.read(vendor.credentials, given)

@@ -1,4 +1,4 @@
-"""What others may want to know of parcels. Each names one shipment; listeners re-read it."""
+"""What others may want to know of parcels. Each names one shipment, or one manifest; listeners re-read it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -50,3 +50,10 @@ class ShipmentAwbChanged(Event):
 @dataclass(frozen=True)
 class ShipmentCancelled(Event):
     shipment_id: UUID
+
+
+@dataclass(frozen=True)
+class ParcelsReady(Event):
+    """A manifest was closed: its parcels are packed and wait for the courier."""
+
+    manifest_id: UUID

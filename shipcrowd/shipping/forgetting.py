@@ -85,7 +85,7 @@ async def forget_shipments(company_id: UUID, shipment_ids: tuple[UUID, ...]) -> 
         await session.execute(
             update(Shipment)
             .where(Shipment.company_id == company_id, Shipment.id.in_(papers))
-            .values(label_key=None, label_url=None)
+            .values(label_key=None, label_url=None, label_until=None)
         )
 
 

@@ -11,7 +11,13 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.couriers import vendors
-from shipcrowd.couriers.contract import Courier, RegistersPickupPoints
+from shipcrowd.couriers.contract import (
+    Courier,
+    NotPrepared,
+    PreparesTogether,
+    RegistersPickupPoints,
+    TracksByItsOwnId,
+)
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.errors import ShipcrowdError
@@ -23,7 +29,7 @@ from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, places, quoting
 from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, using
 from shipcrowd.shipping.booking import ToBook
-from shipcrowd.shipping.models import Shipment
+from shipcrowd.shipping.models import Shipment, State
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +38,10 @@ MISMATCHES = Gauge("shipcrowd_held_money_mismatches", "Holds that differ from th
 MAY_STILL_BE_BOOKING = timedelta(minutes=5)
 
 CLAIMED_FOR = timedelta(minutes=10)
+GATHER = timedelta(seconds=2)
+"""So long a bulk run gathers what a courier prepares together."""
+PREPARED_AT_ONCE = 100
+
 SWEEP = 2000
 """Parcels one sweep looks after; the next sweep takes the rest."""
 
@@ -166,12 +176,67 @@ async def ship_order(company_id: UUID, run_id: UUID, order_id: UUID) -> None:
                 session, quote.id, service=option.service, account_id=option.account_id, actor=actor
             )
             waiting.state, waiting.shipment_id = "booking", shipment.id
-            await request_label.enqueue(session, company_id=company_id, shipment_id=shipment.id)
+            if vendors.vendor(shipment.courier).together:
+                waiting.state = "preparing"
+                await prepare_labels.with_(key=f"{run_id}:{shipment.account_id}", after=GATHER).enqueue(
+                    session, company_id=company_id, run_id=run_id, account_id=shipment.account_id
+                )
+            else:
+                await request_label.enqueue(session, company_id=company_id, shipment_id=shipment.id)
     except quoting.CouriersUnavailable:
         raise
     except ShipcrowdError as error:
         async with tenancy.acting_for(company_id) as session:
             await bulk.refused(session, run_id, order_id, code=error.code(), message=error.detail or error.title())
+
+
+@job(retry=on(Unavailable, times=6, first=2), seconds=120)
+async def prepare_labels(company_id: UUID, run_id: UUID, account_id: UUID) -> None:
+    """Have a courier prepare together what a bulk run books with one account. What cannot be is refused by itself; each
+    of the others is booked as ever."""
+    while True:
+        async with tenancy.acting_for(company_id) as session:
+            found = await bulk.preparing(session, run_id, account_id, limit=PREPARED_AT_ONCE)
+            asked = [
+                await booking.to_book(session, order, shipment)
+                for order, shipment in found
+                if shipment.state == State.booking and order.cancel_asked_at is None
+            ]
+        if not found:
+            return
+        size = vendors.vendor(found[0][1].courier).together or 1
+        refused: list[NotPrepared] = []
+        for start in range(0, len(asked), size):
+            refused += await _prepare(asked[start : start + size])
+        async with tenancy.acting_for(company_id) as session:
+            for each in refused:
+                await booking.refuse(session, UUID(each.reference), code=each.code, because=each.message)
+            await _book_each(session, run_id, [shipment.id for _, shipment in found])
+
+
+async def _prepare(asked: Sequence[ToBook]) -> Sequence[NotPrepared]:
+    try:
+        async with using(asked[0].courier, asked[0].account_company_id, asked[0].account_id) as courier:
+            if isinstance(courier, PreparesTogether):
+                return await courier.prepare([each.request for each in asked])
+    except (Refused, Disconnected, Malformed, NoCourierAccount) as failure:
+        log.warning("not prepared together", courier=asked[0].courier, error=str(failure))
+    return ()  # booking each says what is wrong
+
+
+async def _book_each(session: AsyncSession, run_id: UUID, shipment_ids: Sequence[UUID]) -> None:
+    company_id = tenancy.company_of(session)
+    ready = await bulk.prepared(session, run_id, shipment_ids)
+    payloads = [{"company_id": company_id, "shipment_id": shipment_id} for shipment_id in ready]
+    await enqueue_many(session, request_label, payloads)
+
+
+@prepare_labels.exhausted
+async def _never_prepared(company_id: UUID, run_id: UUID, account_id: UUID) -> None:
+    """Booking each tries on, and says what is wrong where it cannot."""
+    async with tenancy.acting_for(company_id) as session:
+        found = await bulk.preparing(session, run_id, account_id, limit=bulk.MOST)
+        await _book_each(session, run_id, [shipment.id for _, shipment in found])
 
 
 async def enqueue_run(session: AsyncSession, run_id: UUID, order_ids: Sequence[UUID]) -> None:
@@ -264,7 +329,10 @@ async def track(courier: str, account_company_id: UUID, account_id: UUID, awbs: 
     whose = await news.by_awb(courier, awbs)
     try:
         async with using(courier, account_company_id, account_id) as handle:
-            replies = await handle.scans(awbs)
+            ids = await news.courier_ids(courier, whose) if isinstance(handle, TracksByItsOwnId) else {}
+            replies = dict(await handle.scans_of(ids)) if ids and isinstance(handle, TracksByItsOwnId) else {}
+            if others := [awb for awb in awbs if awb not in ids]:
+                replies |= await handle.scans(others)  # one whose AWB a person typed has no other id
     except (Refused, Disconnected, NoCourierAccount) as failure:
         log.warning("tracking refused", courier=courier, error=str(failure))
         await _checked(whose, later=timedelta(hours=1))

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.couriers.contract import FetchesLabels, Payment
+from shipcrowd.couriers import vendors
+from shipcrowd.couriers.contract import FetchesLabels, LabelUnderWay, Payment
 from shipcrowd.documents import keeping
 from shipcrowd.documents.merge import NamedPdf, four_up_async, merged_async
 from shipcrowd.documents.papers import (
@@ -23,6 +25,7 @@ from shipcrowd.documents.render import labels_pdf_async, packing_slips_pdf_async
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import audit, clock, tenancy
 from shipcrowd.kernel.errors import Conflict, NotFound
+from shipcrowd.kernel.jobs import Later
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders.models import OrderLine
@@ -196,14 +199,17 @@ async def packing_slips(company_id: UUID, shipment_ids: Sequence[UUID], layout: 
     return await packing_slips_pdf_async(slips, layout, made_at=clock.now())
 
 
-async def fetch(company_id: UUID, shipment_id: UUID) -> None:
-    """Store the courier's own label, untouched: load, call, record. Nothing to do where it is there already."""
+async def fetch(company_id: UUID, shipment_id: UUID, *, good_until: datetime | None = None) -> None:
+    """Store the courier's own label, untouched: load, call, record. Nothing to do where it is there already, and, for
+    a courier whose labels end, good for longer than until `good_until`. Raises Later while the courier makes it."""
     async with tenancy.acting_for(company_id) as session:
         shipment = await session.get(Shipment, (company_id, shipment_id))
         if shipment is None:
             raise NotFound
         forgotten = shipment.redacted_at is not None
-        if not forgotten and (shipment.label_key or not shipment.label_url):
+        held = shipment.label_key is not None
+        ending = good_until is not None and shipment.label_until is not None and shipment.label_until <= good_until
+        if not forgotten and ((held and not ending) or not shipment.label_url):
             return
         opening = (shipment.courier, shipment.account_company_id, shipment.account_id)
         url = shipment.label_url
@@ -215,10 +221,18 @@ async def fetch(company_id: UUID, shipment_id: UUID) -> None:
         if not isinstance(courier, FetchesLabels):
             return
         pdf = await courier.fetch_label(url)
+    if isinstance(pdf, LabelUnderWay):
+        async with tenancy.acting_for(company_id) as session:
+            known = update(Shipment).where(Shipment.id == shipment_id, Shipment.redacted_at.is_(None))
+            await session.execute(known.values(label_url=pdf.url))
+        raise Later(timedelta(seconds=pdf.seconds))
     await keeping.store().put(key, pdf, "application/pdf")
     async with tenancy.acting_for(company_id) as session:
+        hours = vendors.vendor(opening[0]).label_hours
+        until = clock.now() + timedelta(hours=hours) if hours else None
         known = update(Shipment).where(Shipment.id == shipment_id, Shipment.redacted_at.is_(None))
-        stays = (await session.execute(known.values(label_key=key).returning(Shipment.id))).scalar_one_or_none()
+        kept = known.values(label_key=key, label_until=until).returning(Shipment.id)
+        stays = (await session.execute(kept)).scalar_one_or_none()
     if stays is None:  # the receiver was forgotten meanwhile
         await keeping.store().delete(key)
 

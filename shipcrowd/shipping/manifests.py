@@ -11,11 +11,12 @@ from shipcrowd.couriers.contract import Payment
 from shipcrowd.documents.papers import ManifestData, ManifestRow
 from shipcrowd.documents.render import manifest_pdf_async
 from shipcrowd.identity import service as identity
-from shipcrowd.kernel import clock, counters, pages, tenancy
+from shipcrowd.kernel import clock, counters, events, pages, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, NotFound
 from shipcrowd.kernel.money import Money
 from shipcrowd.shipping import places
 from shipcrowd.shipping.booking import ShipmentNotFound
+from shipcrowd.shipping.events import ParcelsReady
 from shipcrowd.shipping.labels import party
 from shipcrowd.shipping.models import Manifest, Shipment, State
 
@@ -89,6 +90,7 @@ async def close(session: AsyncSession, manifest_id: UUID) -> Manifest:
     if not manifest.parcels:
         raise ManifestEmpty
     manifest.state, manifest.closed_at = "closed", clock.now()
+    await events.publish(session, ParcelsReady(manifest.company_id, manifest.id))
     return manifest
 
 

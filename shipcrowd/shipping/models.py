@@ -137,6 +137,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
         Index("ix_shipments_manifest", "company_id", "manifest_id", postgresql_where=text("manifest_id IS NOT NULL")),
         Index("ix_shipments_redact", "company_id", "id", postgresql_where=text(TO_FORGET)),
         Index("ix_shipments_due", "next_check_at", postgresql_where=text("next_check_at IS NOT NULL")),
+        Index("ix_shipments_label", "label_until", postgresql_where=text("label_until IS NOT NULL")),
     )
 
     number: Mapped[str]
@@ -183,6 +184,8 @@ class Shipment(db.Owned, db.Dated, db.Base):
     ended_at: Mapped[datetime | None]
     label_url: Mapped[str | None]
     label_key: Mapped[str | None]
+    label_until: Mapped[datetime | None]  # where the courier's label is good for some hours only; not once it left
+    late_told_at: Mapped[datetime | None]  # when it was said that the parcel still lies there with such a label
     labels_printed: Mapped[int] = mapped_column(server_default=text("0"))
     reason_code: Mapped[str | None]
     reason: Mapped[str | None]  # why refused, unconfirmed or cancelled: words for the seller
@@ -315,7 +318,7 @@ class BulkItem(db.Owned, db.Base):
 
     run_id: Mapped[UUID]
     order_id: Mapped[UUID]
-    state: Mapped[str]  # waiting, booking, refused; a booked one is told by its shipment
+    state: Mapped[str]  # waiting, preparing, booking, refused; a booked one is told by its shipment
     shipment_id: Mapped[UUID | None]
     code: Mapped[str | None]
     message: Mapped[str | None]

@@ -1,6 +1,7 @@
 """Whose parcel is this? News from couriers names an AWB or our reference; this finds the company and the shipment."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -29,6 +30,7 @@ class SharedAwb(Conflict):
 class Whose:
     company_id: UUID
     shipment_id: UUID
+    courier: str | None = None  # the slug of whom it was booked with, where it was found by AWB
 
 
 async def by_awb(courier: str, awbs: Sequence[str], references: Sequence[str] = ()) -> Mapping[str, Whose]:
@@ -45,9 +47,10 @@ async def by_awb(courier: str, awbs: Sequence[str], references: Sequence[str] = 
         }
 
 
-async def looked_up(awb: str, couriers: Sequence[str], *, address: str) -> Whose | None:
-    """The parcel of this AWB at one of these couriers, for a stranger at `address`. AWBs can be guessed, so this is
-    slow on purpose: twenty in a row, then one every three seconds. Raises TooManyLookups, SharedAwb."""
+async def looked_up(awb: str, couriers: Sequence[str], *, address: str, named: str = "") -> Whose | None:
+    """The parcel of this AWB at one of these couriers, for a stranger at `address`; where several have one, that of the
+    courier that was `named`. AWBs can be guessed, so this is slow on purpose: twenty in a row, then one every three
+    seconds. Raises TooManyLookups, SharedAwb."""
     # An address is personal data, so only its hash is kept.
     key = f"track:{search_hash(address, 'track.address').hex()}"
     async with tenancy.unowned() as session:
@@ -57,10 +60,13 @@ async def looked_up(awb: str, couriers: Sequence[str], *, address: str) -> Whose
         query = select(ShipmentRoute).where(
             ShipmentRoute.kind.in_([f"awb:{courier}" for courier in couriers]), ShipmentRoute.key == awb
         )
-        found = (await session.execute(query.limit(2))).scalars().all()
+        found = (await session.execute(query.limit(len(couriers)))).scalars().all()
+    found = [route for route in found if route.kind == f"awb:{named}"] or found
     if len(found) > 1:  # a guess would show somebody else's parcel
         raise SharedAwb("name the courier, or open the link you were sent", field="courier")
-    return Whose(found[0].company_id, found[0].shipment_id) if found else None
+    if not found:
+        return None
+    return Whose(found[0].company_id, found[0].shipment_id, found[0].kind.removeprefix("awb:"))
 
 
 async def by_link(link: str) -> Whose | None:
@@ -112,3 +118,18 @@ async def tell(
             session, shipment.id, scans, via=via, pod=pod, weight_grams=weight_grams, track_url=track_url
         )
     return True
+
+
+async def courier_ids(courier: str, whose: Mapping[str, Whose]) -> dict[str, str]:
+    """AWB → the courier's own id of the shipment, for couriers that are not asked by AWB."""
+    companies: dict[UUID, list[str]] = defaultdict(list)
+    for awb, found in whose.items():
+        companies[found.company_id].append(awb)
+    ids: dict[str, str] = {}
+    for company_id, awbs in companies.items():
+        async with tenancy.acting_for(company_id) as session:
+            query = select(Shipment.awb, Shipment.courier_shipment_id).where(
+                Shipment.courier == courier, Shipment.awb.in_(awbs), Shipment.courier_shipment_id.is_not(None)
+            )
+            ids |= {str(awb): str(known) for awb, known in await session.execute(query)}
+    return ids

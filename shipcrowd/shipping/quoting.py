@@ -19,10 +19,12 @@ from shipcrowd.couriers.contract import Parcel, Payment, ServiceOffer
 from shipcrowd.identity import service as identity
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.errors import Conflict, Invalid, ShipcrowdError
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
 from shipcrowd.locations.schemas import PlaceDetails
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
+from shipcrowd.orders.schemas import Fulfilment
+from shipcrowd.pincodes.address import Address
 from shipcrowd.pincodes.states import state_code
 from shipcrowd.ratecards import service as ratecards
 from shipcrowd.ratecards.quoting import Quote as Price
@@ -136,9 +138,9 @@ def measured(order: Order, package: Package, box: Box | None = None) -> Package:
     return Package(**found)
 
 
-def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
+def parcel_of(order: Order, package: Package, origin: Address) -> Parcel:
     return Parcel(
-        from_pincode=from_pincode,
+        from_pincode=origin.pincode,
         to_pincode=order.pincode,
         weight_grams=package.weight_grams or 0,
         length_mm=package.length_mm or 0,
@@ -147,6 +149,12 @@ def parcel_of(order: Order, package: Package, from_pincode: str) -> Parcel:
         payment=Payment(order.payment),
         declared_value=order.total_paise,
         to_collect=order.to_collect_paise,
+        from_city=origin.city,
+        from_state=origin.state,
+        to_city=order.city,
+        to_state=order.province,
+        sold_at=order.source,
+        order_external_id=order.external_id,
     )
 
 
@@ -158,7 +166,7 @@ async def prepare(session: AsyncSession, order: Order, *, place_id: UUID | None,
     if place is None:
         raise NoPickupPlace("parcels are picked up somewhere: add a pickup address and make it the default")
     whole = measured(order, package, (await preferences.of(session)).box)
-    return Ask(order.id, whole, place, parcel_of(order, whole, place.address.pincode))
+    return Ask(order.id, whole, place, parcel_of(order, whole, place.address))
 
 
 async def ask_all(
@@ -175,6 +183,9 @@ async def ask_all(
             return account, OutsideFailure(f"{account.vendor.name} must be connected again")
         except TimeoutError:
             return account, OutsideFailure(f"{account.vendor.name} did not answer in time")
+        except Refused as refusal:  # an answer like another, and with every quote the same
+            log.info("courier gave no offers", courier=account.vendor.slug, error=refusal.code)
+            return account, refusal
         except OutsideFailure as failure:
             log.warning("courier gave no offers", courier=account.vendor.slug, error=str(failure))
             return account, failure
@@ -193,23 +204,24 @@ async def quote(
     async with tenancy.acting_for(company_id) as session:
         order = await orders.got(session, order_id)
         asked = await prepare(session, order, place_id=place_id, package=package or Package())
-    known = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
+        goes = (order.fulfilment, order.connection_id, order.source)
+    every = [account for account in await accounts(company_id) if account.id != NO_ACCOUNT]
+    known = [account for account in every if account.carries(*goes)]
     usable = [account for account in known if account.usable]
     if not usable:
-        raise NoCourierToAsk(_why_none(known))
+        raise NoCourierToAsk(_why_none(known, order.fulfilment))
     answers = await ask_all(asked, usable)
     async with tenancy.acting_for(company_id) as session:
         options = [option for answer in answers for option in await _priced(session, company_id, asked, *answer)]
         if not any(option.price_paise is not None for option in options):
             failures = [answer for _, answer in answers if isinstance(answer, OutsideFailure)]
             if failures and all(isinstance(failure, Disconnected) for failure in failures):
-                raise NoCourierToAsk(_why_none([account for account, _ in answers]))
-            if failures:
-                raise CouriersUnavailable("; ".join(str(failure) for failure in failures))
-            raise NotServiceable(
-                f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}",
-                field="pincode",
-            )
+                raise NoCourierToAsk(_why_none([account for account, _ in answers], order.fulfilment))
+            if away := [failure for failure in failures if not isinstance(failure, Refused)]:
+                raise CouriersUnavailable("; ".join(str(failure) for failure in away))
+            lane = f"no courier takes this parcel from {asked.parcel.from_pincode} to {asked.parcel.to_pincode}"
+            said = [failure.message for failure in failures if isinstance(failure, Refused)]
+            raise NotServiceable("; ".join([lane, *said]), field="pincode")
         made = Quote(
             company_id=company_id,
             order_id=order_id,
@@ -225,8 +237,10 @@ async def quote(
     return made
 
 
-def _why_none(known: Sequence[Account]) -> str:
+def _why_none(known: Sequence[Account], fulfilment: str) -> str:
     """What to do when no account can be asked. Pure."""
+    if not known and fulfilment == Fulfilment.marketplace_logistics:
+        return "the marketplace's own courier carries this order, and it cannot be asked from here"
     if not known:
         return "connect a courier account first"
     names = " or ".join(dict.fromkeys(account.vendor.name for account in known))

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shipcrowd.couriers.contract import Progress
 from shipcrowd.documents.papers import Layout
@@ -226,3 +226,17 @@ class TrackOut(BaseModel):
     last_checked_at: datetime | None
     next_check_at: datetime | None
     scans: list[TrackStepOut]
+
+
+class HandOverOut(BaseModel):
+    """Parcels of one carrier that wait at a place (the courier's id of it). `code`: what its driver is told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    place: str
+    carrier: str
+    parcels: int
+    multi_package: bool
+    pickup_from: datetime | None
+    pickup_to: datetime | None
+    code: str | None

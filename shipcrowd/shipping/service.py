@@ -12,9 +12,9 @@ from shipcrowd.shipping.booking import (
     start_attempt,
     void,
 )
-from shipcrowd.shipping.queries import DispatchFacts, dispatch_facts
+from shipcrowd.shipping.queries import DispatchFacts, dispatch_facts, got, of_order
 from shipcrowd.shipping.quoting import quote
-from shipcrowd.shipping.tracking import take_scans
+from shipcrowd.shipping.tracking import take_scans, typed_progress
 
 __all__ = [
     "DispatchFacts",
@@ -24,11 +24,14 @@ __all__ = [
     "book_by_hand",
     "booked",
     "dispatch_facts",
+    "got",
+    "of_order",
     "outcome_unknown",
     "quote",
     "refuse",
     "settle_with_awb",
     "start_attempt",
     "take_scans",
+    "typed_progress",
     "void",
 ]

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Flow, Pod, Progress, Scan
 from shipcrowd.kernel import clock, crypto, events
+from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.events import Event
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import service as orders
@@ -129,6 +130,10 @@ async def take_scans(
 
 
 async def _store(session: AsyncSession, shipment: Shipment, scans: Sequence[Scan], via: Via) -> int:
+    if any(scan.seen for scan in scans):
+        newest = select(ScanRow.status).where(ScanRow.shipment_id == shipment.id)
+        latest = await session.scalar(newest.order_by(ScanRow.at.desc(), ScanRow.id.desc()).limit(1))
+        scans = [scan for scan in scans if not (scan.seen and scan.status[:120] == latest)]
     if not scans:
         return 0
     now = clock.now()
@@ -188,6 +193,8 @@ async def arrive(session: AsyncSession, order: Order, shipment: Shipment, state:
         shipment.delivered_at = at
     if state in ENDED:
         shipment.ended_at = clock.now()
+    if state in ENDED or shipment.picked_up_at is not None:
+        shipment.label_until = None  # only what waits for its courier has its label fetched again
     words = state.replace("_", " ").replace("rto", "RTO")
     orders.tell(session, order, f"shipment_{state}", f"{shipment.number}: {words}", actor="courier")
     if state is State.cancelled:
@@ -228,3 +235,10 @@ def plan_next_check(shipment: Shipment) -> None:
     minutes = CHECK_EVERY_MINUTES.get(State(shipment.state))
     known = minutes is not None and shipment.awb is not None and vendors.vendor(shipment.courier).tracked
     shipment.next_check_at = clock.now() + timedelta(minutes=minutes or 0) if known else None
+
+
+def typed_progress(shipment: Shipment, progress: Progress, remark: str) -> Scan:
+    """A scan typed by a person, for couriers nobody tracks. Raises Conflict for a tracked one."""
+    if vendors.vendor(shipment.courier).tracked:
+        raise Conflict(f"{shipment.carrier} reports by itself how its parcels fare")
+    return Scan(at=clock.now(), status=progress.value, progress=progress, remark=remark)

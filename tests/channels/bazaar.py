@@ -1,31 +1,46 @@
 """Bazaar: an imaginary sales channel, declared like a real one, whose far side is scripted by the tests."""
 
 import base64
+import dataclasses
 import hashlib
 import hmac
+import inspect
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from shipcrowd.channels.app_contract import SignIn
 from shipcrowd.channels.contract import (
     ChannelEvent,
     ChannelVendor,
     Dispatch,
     FailedItem,
+    FeedFinished,
+    FeedState,
+    FeedStep,
+    FeedTicket,
+    Listing,
+    MarketplaceLevel,
+    MarketplaceStockChanged,
     Milestone,
     NothingToDo,
     OrderChanged,
     OrderTouched,
     Page,
+    ParcelRefusal,
+    PriceChange,
     PrivacyAsk,
-    SignIn,
+    ReadyParcel,
+    StockLevel,
+    StockRefusal,
     StoreAccount,
     StoreInfo,
     StoreLeft,
 )
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnDecision, ReturnResult, ReturnTouched
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Invalid, Unauthenticated
 from shipcrowd.kernel.ids import new_id
@@ -48,7 +63,7 @@ class BazaarKeys(BaseModel):
 
     token: SecretStr = Field(title="Access token", description="Bazaar → Settings → API", min_length=6)
     note: str | None = None
-    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
 
 
 def order(external_id: str = "1001", *, minutes_ago: float = 60, name: str = "Asha Iyer", **changes: object):
@@ -104,10 +119,45 @@ class FarSide:
     milestones: list[tuple[str, Milestone]] = field(default_factory=list)
     withdrawals: list[str] = field(default_factory=list)
     missing_scopes: tuple[str, ...] = ()
+    stock: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(variant, place) → what the shop sells by now."""
+    sent: list[tuple[list[StockLevel], bool]] = field(default_factory=list)
+    """Every `set_stock`: its levels, and whether they were sent singly."""
+    refuses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Variant → why its stock is refused."""
+    by_file: bool = False
+    files: dict[str, list[StockLevel]] = field(default_factory=dict)
+    reports: dict[str, FeedState] = field(default_factory=dict)
+    before_stock: Callable[[], object] = lambda: None
+    held: list[list[MarketplaceLevel]] = field(default_factory=list)
+    """Pages of what lies in Bazaar's own warehouse."""
+    on_sale: list[list[Listing]] = field(default_factory=list)
+    ready: list[ReadyParcel] = field(default_factory=list)
+    not_ready: dict[str, str] = field(default_factory=dict)
+    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    coming_back: dict[str, ChannelReturn] = field(default_factory=dict)
+    asked_back: list[datetime] = field(default_factory=list)
+    """Since when each search for returns asked."""
+    prices: dict[str, PriceChange] = field(default_factory=dict)
+    expected: list[tuple[str, datetime]] = field(default_factory=list)
+    decided: list[ReturnDecision] = field(default_factory=list)
+    after_decision: Callable[[ReturnDecision], ReturnResult] = lambda decision: ReturnResult(decision.external_id, True)
 
     def put(self, *orders: IncomingOrder) -> None:
         for each in orders:
             self.orders[each.external_id] = each
+
+    def report(self, reference: str, *refusals: StockRefusal, failed: str = "") -> None:
+        """Work off a file: what it holds is on sale now, but for the refusals."""
+        if failed:
+            self.reports[reference] = FeedState(FeedStep.failed, reason=failed)
+            return
+        out = {refusal.external_variant_id for refusal in refusals}
+        self.take(level for level in self.files[reference] if level.external_variant_id not in out)
+        self.reports[reference] = FeedState(FeedStep.done, refusals)
+
+    def take(self, levels: Iterable[StockLevel]) -> None:
+        self.stock |= {(level.external_variant_id, level.location): level.available for level in levels}
 
     def fail(self, operation: str, *failures: BaseException) -> None:
         self.fails.setdefault(operation, []).extend(failures)
@@ -138,7 +188,12 @@ class BazaarChannel:
 
     async def store(self) -> StoreInfo:
         far = await self._call("store")
-        return StoreInfo(far.external_id, "Kaveri Handlooms", missing_scopes=far.missing_scopes)
+        return StoreInfo(
+            far.external_id,
+            "Kaveri Handlooms",
+            missing_scopes=far.missing_scopes,
+            details={"location.L1": "Peenya"},
+        )
 
     async def orders(self, since: datetime) -> AsyncIterator[Page]:
         SHOPS[self.account.external_id].sinces.append(since)
@@ -179,6 +234,82 @@ class BazaarChannel:
         far = await self._call("withdrawn")
         far.withdrawals.append(dispatch_ref)
 
+    async def set_stock(
+        self, levels: Sequence[StockLevel], *, singly: bool = False
+    ) -> Sequence[StockRefusal] | FeedTicket:
+        far = await self._call("set_stock")
+        far.sent.append((list(levels), singly))
+        waits = far.before_stock()
+        if inspect.isawaitable(waits):
+            await waits
+        if far.by_file and not singly:
+            reference = f"FEED-{len(far.files) + 1}"
+            far.files[reference] = list(levels)
+            return FeedTicket(reference)
+        refused = [
+            StockRefusal(level.external_variant_id, *far.refuses[level.external_variant_id])
+            for level in levels
+            if level.external_variant_id in far.refuses
+        ]
+        far.take(level for level in levels if level.external_variant_id not in far.refuses)
+        return refused
+
+    async def feed(self, reference: str) -> FeedState:
+        far = await self._call("feed")
+        return far.reports.get(reference, FeedState(FeedStep.under_way))
+
+    async def marketplace_stock(self) -> AsyncIterator[Sequence[MarketplaceLevel]]:
+        far = await self._call("marketplace_stock")
+        for page in far.held:
+            yield page
+            await self._call("marketplace_stock_page")
+
+    async def listings(self) -> AsyncIterator[Sequence[Listing]]:
+        far = await self._call("listings")
+        for page in far.on_sale:
+            yield page
+            await self._call("listings_page")
+
+    async def ready_to_dispatch(self, parcels: Sequence[ReadyParcel]) -> Sequence[ParcelRefusal]:
+        far = await self._call("ready_to_dispatch")
+        far.ready += [parcel for parcel in parcels if parcel.order_ref not in far.not_ready]
+        return [
+            ParcelRefusal(parcel.reference, "held", far.not_ready[parcel.order_ref])
+            for parcel in parcels
+            if parcel.order_ref in far.not_ready
+        ]
+
+    async def cancel_order(self, order_ref: str, reason: str) -> None:
+        far = await self._call("cancel_order")
+        far.cancelled.append((order_ref, reason))
+
+    async def set_prices(self, changes: Sequence[PriceChange]) -> Sequence[StockRefusal]:
+        far = await self._call("set_prices")
+        far.prices |= {
+            each.external_variant_id: each for each in changes if each.external_variant_id not in far.refuses
+        }
+        asked = [each.external_variant_id for each in changes]
+        return [StockRefusal(each, *far.refuses[each]) for each in asked if each in far.refuses]
+
+    async def rescheduled(self, dispatch_ref: str, expected: datetime) -> None:
+        far = await self._call("rescheduled")
+        far.expected.append((dispatch_ref, expected))
+
+    async def returns(self, since: datetime) -> AsyncIterator[Sequence[ChannelReturn]]:
+        far = await self._call("returns")
+        far.asked_back.append(since)
+        for each in list(far.coming_back.values()):
+            yield [each]
+
+    async def returns_named(self, external_ids: Sequence[str]) -> Sequence[ChannelReturn]:
+        far = await self._call("returns_named")
+        return [far.coming_back[each] for each in external_ids if each in far.coming_back]
+
+    async def decide_returns(self, decisions: Sequence[ReturnDecision]) -> Sequence[ReturnResult]:
+        far = await self._call("decide_returns")
+        far.decided += decisions
+        return [far.after_decision(each) for each in decisions]
+
     async def subscribe(self, webhook_url: str) -> Sequence[str]:
         far = await self._call("subscribe")
         far.hooks = webhook_url
@@ -209,7 +340,7 @@ class BazaarWebhooks:
         return headers.get("x-bazaar-id") or hashlib.sha256(body).hexdigest()
 
     def topic(self, headers: Mapping[str, str], body: bytes) -> str:
-        return headers.get("x-bazaar-topic", "")
+        return headers.get("x-bazaar-topic") or headers.get("x-path-topic", "")
 
     def store(self, headers: Mapping[str, str], body: bytes) -> str:
         return headers.get("x-bazaar-shop", "")
@@ -223,6 +354,8 @@ class BazaarWebhooks:
                 return [OrderChanged(IncomingOrder.model_validate_json(found["order"]))]
             case "orders/updated":
                 return [OrderTouched(found["id"])]
+            case "returns/updated":
+                return [OrderTouched(found["order"]), ReturnTouched(found["id"])]
             case "app/uninstalled":
                 at = headers.get("x-bazaar-at")
                 return [StoreLeft(datetime.fromisoformat(at).astimezone(UTC) if at else None)]
@@ -232,6 +365,10 @@ class BazaarWebhooks:
                 return [PrivacyAsk("data_request", tuple(found["orders"]))]
             case "shop/redact":
                 return [PrivacyAsk("redact_store")]
+            case "feeds/finished":
+                return [FeedFinished(found["feed"])]
+            case "warehouse/changed":
+                return [MarketplaceStockChanged()]
             case _:
                 return [NothingToDo(topic)]
 
@@ -258,9 +395,11 @@ def _check(app: BaseModel, query: Sequence[tuple[str, str]], now: datetime) -> s
     return found["shop"]
 
 
-async def _finish(app: BaseModel, http: Http, shop: str, code: str, redirect_uri: str, now: datetime) -> BazaarKeys:
+async def _finish(
+    app: BaseModel, http: Http, shop: str, query: Mapping[str, str], redirect: str, now: datetime
+) -> BazaarKeys:
     SHOPS[shop].calls.append("finish")
-    if code != "good-code":
+    if query.get("code") != "good-code":
         raise Disconnected("The code was used before.")
     return BazaarKeys(token=SecretStr(GOOD_TOKEN), expires_at=now + timedelta(hours=1))
 
@@ -288,7 +427,20 @@ vendor = ChannelVendor(
     renew=_renew,
     paces={"calls": (1000.0, 1000.0)},
     store_id=store_id,
+    stock_batch=5,
+    dispatch_batch=2,
 )
+
+
+class PlainChannel:
+    """A channel that hands over orders, and can do nothing besides."""
+
+    def __init__(self, account: StoreAccount) -> None:
+        bazaar = BazaarChannel(account)
+        self.store, self.orders, self.order = bazaar.store, bazaar.orders, bazaar.order
+
+
+PLAIN = dataclasses.replace(vendor, slug="plain", name="Plain", open=PlainChannel)
 
 RUGGED = ChannelVendor(
     slug="rugged",

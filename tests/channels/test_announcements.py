@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from sqlalchemy import select, update
 
 from shipcrowd.channels import announcements, jobs
 from shipcrowd.channels.contract import Milestone
@@ -14,14 +15,17 @@ from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.couriers.contract import Progress, Scan
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
+from shipcrowd.orders.models import OrderEvent
 from shipcrowd.shipping import cancelling
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.models import Shipment
 from shipcrowd.shipping.quoting import Package
 from tests.channels import look
-from tests.channels.bazaar import order
+from tests.channels.bazaar import BazaarChannel, order
 from tests.locations import make as places
 from tests.support import drain
 
@@ -159,7 +163,7 @@ async def test_a_refusal_is_shown_and_can_be_tried_again(http, company, store, f
     assert (row.state, row.last_error, far.count("dispatched")) == ("refused", "The order is closed at Bazaar.", 1)
     (shown,) = (await http.get("/integrations/bazaar/announcements", params={"state": "refused"})).json()["items"]
     assert shown["last_error"] == "The order is closed at Bazaar."
-    assert "refused the news of 1 parcel" in (await http.get("/integrations/health")).json()["stores"][0]["words"]
+    assert "did not take the news of 1 parcel" in (await http.get("/integrations/health")).json()["stores"][0]["words"]
     path = f"/integrations/bazaar/announcements/{row.id}/retry"
     assert (await http.post(path)).status_code == 202
     await drain()
@@ -177,6 +181,63 @@ async def test_a_store_in_trouble_is_told_later(company, store, far, ordered, fa
     await drain(skip_waits=True)
     assert (await one(company)).state == AnnouncementState.sent
     assert far.count("dispatched") == 3
+
+
+async def told_kinds(company) -> list[str]:
+    async with tenancy.acting_for(company) as session:
+        return list((await session.execute(select(OrderEvent.kind).order_by(OrderEvent.id))).scalars())
+
+
+async def test_after_five_failures_in_a_row_the_seller_is_told_once_and_it_is_tried_on(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", *[Unavailable("503")] * 7)
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert (await one(company)).failures == 1
+    assert "store_not_told" not in await told_kinds(company)
+    await drain(skip_waits=True)
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]  # the eighth try
+    assert (await told_kinds(company)).count("store_not_told") == 1
+    row = await one(company)
+    assert (row.failures, row.last_error) == (0, "")
+
+
+async def test_what_the_store_cannot_be_told_is_shown_and_told_by_hand(http, company, store, far, ordered):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", *[Unavailable("503")] * 8)
+    await scan(company, shipment, Progress.picked_up)
+    await drain(skip_waits=True)
+    row = await one(company)
+    assert (row.state, row.failures) == ("sent", 8)
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 1
+    assert (await http.post(f"/integrations/bazaar/announcements/{row.id}/retry")).status_code == 202
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]
+    assert (await one(company)).failures == 0
+
+
+async def test_another_delivery_date_is_told_and_what_the_store_says_stands_on_the_timeline(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    url = f"/integrations/bazaar/stores/{store}/parcels/{shipment}/delivery-date"
+    when = clock.now() + timedelta(days=3)
+    assert (await http.post(url, json={"expected": when.isoformat()})).status_code == 202
+    await drain()
+    assert far.expected == [(f"F-{shipment}", when)]
+    far.fail("rescheduled", Refused("late", "It is delivered."))
+    await http.post(url, json={"expected": when.isoformat()})
+    await drain()
+    assert [kind for kind in await told_kinds(company) if kind.startswith("date_")] == ["date_told", "date_refused"]
+    past = (clock.now() - timedelta(days=2)).isoformat()
+    assert (await http.post(url, json={"expected": past})).status_code == 422
+    assert (await http.post(url.replace(str(shipment), str(new_id())), json={"expected": past})).status_code == 404
+    assert len(far.expected) == 1
 
 
 async def test_a_store_that_lost_us_is_told_once_it_is_connected_again(company, store, far, ordered, connect):
@@ -232,6 +293,69 @@ async def test_a_store_that_does_not_take_a_parcel_back_is_shown(company, store,
     await drain()
     row = await one(company)
     assert (row.state, row.last_error) == ("sent", "Bazaar says it was delivered.")
+    assert (await told_kinds(company)).count("not_withdrawn") == 1
+
+
+async def retyped(company: UUID, shipment_id: UUID, awb: str) -> None:
+    """As after a wrongly typed AWB was corrected; what hears of it is still to run."""
+    async with tenancy.acting_for(company) as session:
+        await session.execute(update(Shipment).where(Shipment.id == shipment_id).values(awb=awb))
+
+
+async def test_a_corrected_awb_is_told_after_the_wrong_one_was_taken_back(company, store, far, ordered):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await drain()
+    await retyped(company, shipment, "DL-RIGHT")
+    await jobs.announce_anew.run(company, shipment)
+    await drain()
+    assert far.withdrawals == [f"F-{shipment}"]
+    assert far.dispatches[str(shipment)].awb == "DL-RIGHT"
+    row = await one(company)
+    assert (row.state, row.last_error, row.busy_until) == ("sent", "", None)
+
+
+@pytest.fixture
+def edits(monkeypatch):
+    """The channel edits what it was told."""
+    monkeypatch.setattr(BazaarChannel, "corrected", BazaarChannel.dispatched, raising=False)
+
+
+async def test_a_channel_that_edits_is_told_the_right_awb_in_place_of_the_wrong_one(
+    company, store, far, ordered, edits
+):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await drain()
+    await retyped(company, shipment, "DL-RIGHT")
+    for _ in range(2):  # a job may run twice
+        await jobs.announce_anew.run(company, shipment)
+        await drain()
+    assert far.withdrawals == []
+    assert [each.awb for each in far.dispatches.values()] == ["DL-RIGHT"]
+    row = await one(company)
+    assert (row.state, row.dispatch_ref, row.busy_until) == ("sent", f"F-{shipment}", None)
+
+
+async def test_a_correction_the_channel_does_not_take_is_shown_and_waits_for_whoever_talks_to_it(
+    company, store, far, ordered, edits
+):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await retyped(company, shipment, "DL-RIGHT")
+    async with tenancy.acting_for(company) as session:
+        await announcements.due(session, shipment)  # another job tells the store just now
+    with pytest.raises(Later):
+        await jobs.announce_anew.run(company, shipment)
+    async with tenancy.acting_for(company) as session:
+        await announcements.let_go(session, (await one(company)).id, "")
+    await drain()
+    far.fail("dispatched", Refused("late", "Bazaar has closed this order."))
+    await jobs.announce_anew.run(company, shipment)
+    row = await one(company)
+    assert (row.state, row.last_error, row.busy_until) == ("sent", "Bazaar has closed this order.", None)
+    async with tenancy.acting_for(company) as session:
+        [shown], _ = await announcements.page(session, connection_ids=[store], untold=True)
+        told = select(OrderEvent.words).where(OrderEvent.order_id == ordered, OrderEvent.kind == "store_not_told")
+        assert "did not take the corrected AWB" in (await session.execute(told)).scalar_one()
+    assert shown.id == row.id
 
 
 async def test_a_refused_milestone_is_not_repeated_and_the_next_one_is_told(company, store, far, ordered):
@@ -245,6 +369,54 @@ async def test_a_refused_milestone_is_not_repeated_and_the_next_one_is_told(comp
     await drain()
     assert [milestone for _, milestone in far.milestones] == [Milestone.in_transit]
     assert (await one(company)).last_error == ""
+
+
+async def test_a_refused_step_stands_on_the_timeline_and_the_last_one_is_listed_and_told_by_hand(
+    http, company, store, far, ordered
+):
+    shipment = await book(company, ordered)
+    await drain()
+    far.fail("moved", Refused("order", "Bazaar wants no such news."))
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert (await told_kinds(company)).count("step_refused") == 1
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 0  # the next tells
+    far.fail("moved", Refused("order", "Bazaar says it never left."))
+    await scan(company, shipment, Progress.delivered)
+    await drain()
+    assert (await told_kinds(company)).count("step_refused") == 2
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 1
+    assert far.milestones == []
+    row = await one(company)
+    assert (await http.post(f"/integrations/bazaar/announcements/{row.id}/retry")).status_code == 202
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.delivered)]
+    assert (await http.get("/integrations/health")).json()["stores"][0]["refused_announcements"] == 0
+
+
+async def test_what_happened_while_a_store_was_away_is_told_when_it_is_back(
+    http, company, store, far, ordered, connect
+):
+    shipment = await book(company, ordered)
+    await drain()
+    await http.post(f"/integrations/bazaar/stores/{store}/pause")
+    await scan(company, shipment, Progress.picked_up)
+    await drain()
+    assert far.milestones == []
+    await http.post(f"/integrations/bazaar/stores/{store}/resume")
+    await drain()
+    assert far.milestones == [(f"F-{shipment}", Milestone.picked_up)]
+    far.fail("moved", Disconnected("The token was revoked."))
+    await scan(company, shipment, Progress.delivered, minutes=1)
+    await drain()
+    assert (await look.connection(company, store)).status == "disconnected"
+    await connect()
+    await drain()
+    assert far.milestones[1:] == [(f"F-{shipment}", Milestone.delivered)]
+    await http.post(f"/integrations/bazaar/stores/{store}/pause")
+    await http.post(f"/integrations/bazaar/stores/{store}/resume")
+    await drain()
+    assert len(far.milestones) == 2  # nothing new, nothing told
 
 
 async def test_a_seller_who_wants_no_announcements_has_none(http, company, store, far, ordered):

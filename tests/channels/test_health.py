@@ -34,7 +34,7 @@ WELL = {
         ({"errors_in_a_row": 0, "last_error": "an old one"}, Level.ok, "Up to date."),
         ({"missing_scopes": ["read_orders"]}, Level.attention, "did not grant read_orders"),
         ({"open_failures": 2}, Level.attention, "2 orders could not be taken in"),
-        ({"refused_announcements": 1}, Level.attention, "refused the news of 1 parcel."),
+        ({"refused_announcements": 1}, Level.attention, "did not take the news of 1 parcel."),
         ({"status": Status.paused, "reason": "Paused by the seller"}, Level.attention, "Paused by the seller"),
         ({"status": Status.disconnected, "reason": "revoked"}, Level.broken, "Not connected: revoked"),
         ({"status": Status.left, "lag": timedelta(days=9)}, Level.broken, "removed at the store"),

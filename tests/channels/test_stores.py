@@ -49,7 +49,19 @@ async def test_a_store_is_connected_with_pasted_credentials(http, company, who, 
     store = answer.json()
     assert (store["external_id"], store["name"], store["status"]) == (far.external_id, "Kaveri Handlooms", "connected")
     assert store["settings"]["import_days"] == 7
-    assert store["abilities"] == ["announces_dispatch", "subscribes"]
+    assert store["abilities"] == [
+        "announces_dispatch",
+        "sets_stock",
+        "follows_feeds",
+        "lists_products",
+        "reports_marketplace_stock",
+        "marks_dispatched",
+        "cancels_orders",
+        "subscribes",
+        "sets_prices",
+        "changes_delivery_date",
+        "handles_returns",
+    ]
     assert GOOD_TOKEN not in answer.text
     await drain()
     store = (await http.get(f"/integrations/bazaar/stores/{store['id']}")).json()
@@ -113,6 +125,7 @@ async def test_a_store_that_does_not_answer_now_is_not_saved_either(http, compan
 async def test_credentials_can_be_tried_without_saving_them(http, company, far):
     answer = await http.post("/integrations/bazaar/test", json={"store": far.external_id, **PASTE})
     assert answer.json()["ok"] is True
+    assert answer.json()["details"] == {"location.L1": "Peenya"}
     assert await saved(company) == 0
 
 
@@ -249,6 +262,7 @@ async def test_the_test_button_tells_how_it_went(http, company, store, far):
         "external_id": far.external_id,
         "currency": "INR",
         "missing_scopes": ["write_dispatch"],
+        "details": {"location.L1": "Peenya"},
         "problem": None,
     }
     assert "write_dispatch" in (await http.get(f"/integrations/bazaar/stores/{store}")).json()["health"]["words"]

@@ -165,6 +165,7 @@ async def test_many_hints_about_one_order_are_one_read(http, company, store, far
         await send(http, *webhook("orders/updated", far.external_id, {"id": "1001"}))
     await drain()
     assert far.count("order") == 1
+    assert (await look.sync(company, store)).orders_imported == 1
 
 
 async def test_an_unknown_topic_is_kept_and_ignored(http, company, store, far):
@@ -370,4 +371,20 @@ def test_only_the_vendors_own_headers_are_kept_and_not_too_many():
         }
     )
     assert kept == {"x-bazaar-topic": "orders/create", "content-type": "application/json"}
-    assert len(webhooks._bounded("d" * 500)) < webhooks.ID_CHARACTERS
+    assert len(webhooks.bounded("d" * 500)) < webhooks.ID_CHARACTERS
+
+
+async def test_a_topics_own_address_is_the_same_door_and_only_the_path_says_the_topic(http, company, store, far):
+    body, headers = webhook("", far.external_id, {"id": "1001"})
+    headers.pop("x-bazaar-topic")
+    far.put(order("1001"))
+    claimed = headers | {"x-path-topic": "app/uninstalled", "x-bazaar-id": "a"}
+    assert (await http.post(f"/webhooks/bazaar/{store}", content=body, headers=claimed)).status_code == 200
+    claimed = headers | {"x-path-topic": "app/uninstalled", "x-bazaar-id": "b"}
+    assert (await http.post(f"/webhooks/bazaar/{store}/order-placed", content=body, headers=claimed)).status_code == 200
+    assert [each.topic for each in await look.deliveries(company)] == ["", "order-placed"]
+    await drain()
+    assert (await look.connection(company, store)).status == "connected"
+    forged = headers | {"x-bazaar-hmac": "AAAA", "x-bazaar-id": "c"}
+    assert (await http.post(f"/webhooks/bazaar/{store}/order-placed", content=body, headers=forged)).status_code == 401
+    assert len(await look.deliveries(company)) == 2

@@ -204,3 +204,54 @@ async def test_a_closed_account_has_no_credentials_to_give(connect):
     with pytest.raises(Disconnected, match="Disconnected here"):
         await ask(connection, vendor)
     assert vendor.calls == 0
+
+
+# --- renewing long before the end -----------------------------------------------------------------------------------
+
+
+def ask_early(connection: Connection, vendor: Vendor, stale: Keys | None = None):
+    """As `ask`, for a vendor whose tokens are to be renewed two hours before they end."""
+    return renewal.fresh(
+        connection.company_id,
+        connection.id,
+        model=Keys,
+        expires_at=lambda held: held.expires_at,
+        renew=vendor.renew,
+        stale=stale,
+        renew_at=lambda held: held.expires_at - timedelta(hours=2),
+    )
+
+
+async def test_credentials_are_renewed_from_the_moment_the_vendor_declares(connect):
+    vendor, given = Vendor(seconds=0), keys(minutes=121)
+    assert await ask_early(await connect(given), vendor) == given
+    assert vendor.calls == 0
+
+
+async def test_an_early_renewal_is_one_renewal(connect):
+    connection, vendor = await connect(keys("old", minutes=119)), Vendor(seconds=0.1)
+    answers = await asyncio.gather(*(ask_early(connection, vendor) for _ in range(6)))
+    assert vendor.calls == 1
+    assert "renewed-1" in {one.token.get_secret_value() for one in answers}
+
+
+@pytest.mark.parametrize("failure", [Unavailable("down"), Refused("bad_app_secret", "wrong key")])
+async def test_while_an_early_renewal_fails_what_is_held_is_used_and_the_vendor_left_in_peace(connect, failure):
+    given = keys("old", minutes=60)
+    connection, vendor = await connect(given), Vendor(seconds=0, fails=failure)
+    assert [await ask_early(connection, vendor) for _ in range(4)] == [given] * 4
+    assert vendor.calls == 1
+    assert (await again(connection)).status == Status.connected
+
+
+async def test_a_renewal_that_is_not_early_any_more_fails_as_ever(connect):
+    connection, vendor = await connect(keys("old", minutes=0.5)), Vendor(seconds=0, fails=Unavailable("down"))
+    with pytest.raises(Unavailable):
+        await ask_early(connection, vendor)
+
+
+async def test_an_early_renewal_that_is_refused_for_good_asks_to_sign_in_again(connect):
+    connection, vendor = await connect(keys("old", minutes=60)), Vendor(seconds=0, fails=Disconnected("revoked"))
+    with pytest.raises(Disconnected):
+        await ask_early(connection, vendor)
+    assert (await again(connection)).status == Status.disconnected

@@ -3,11 +3,15 @@
 import re
 
 import pytest
+from sqlalchemy import select
 
+from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels import queries as channels
+from shipcrowd.channels.returns_contract import ChannelReturn, ReturnKind, ReturnState
 from shipcrowd.kernel import db, jobs, tenancy
 from shipcrowd.kernel.money import Money
 from shipcrowd.locations import service as locations
+from shipcrowd.orders.models import Order
 from shipcrowd.settings import settings
 from shipcrowd.shipping import queries as shipments
 from shipcrowd.wallet import service as wallet
@@ -107,6 +111,25 @@ async def test_a_store_is_tested_paused_resumed_configured_and_cut(signed_in, da
     async with tenancy.acting_for(day.seller.company_id) as session:
         assert (await channels.store(session, day.store_id)).connection.closed_at is not None
     assert "Kaveri Handlooms" in words(await signed_in.get("/orders"))
+
+
+async def test_what_comes_back_is_listed_and_decided(signed_in, day):
+    company, url = day.seller.company_id, f"/stores/{day.store_id}"
+    assert "What comes back" not in await signed_in.get(url)
+    async with tenancy.acting_for(company) as session:
+        placed = (await session.execute(select(Order).where(Order.connection_id == day.store_id).limit(1))).scalar_one()
+    day.far.coming_back["R1"] = ChannelReturn(
+        "R1", ReturnKind.customer, placed.external_id, None, ReturnState.open, "created", 2, reason="DAMAGED"
+    )
+    await channel_jobs.read_returns.run(company, day.store_id)
+    page = await signed_in.get(url)
+    assert f"{placed.number} 2 sent back by the buyer: DAMAGED" in words(page)
+    action = re.search(r"/returns/[0-9a-f-]+/approve", page)[0]
+    page = await signed_in.post(f"{url}{action}")
+    assert "the store is being told: approve" in words(page) and "/approve" not in page
+    await drain()
+    assert [each.action for each in day.far.decided] == ["approve"]
+    await signed_in.post(f"{url}{action.replace('approve', 'complete')}", status=409)
 
 
 async def test_another_companys_store_cannot_be_seen_or_cut(new_browser, day):

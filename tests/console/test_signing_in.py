@@ -1,9 +1,15 @@
 """In and out of the console, and who may send its forms."""
 
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
+from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.identity import passwords, service
 from shipcrowd.identity.permissions import Role
+from shipcrowd.integrations import amazon
 from shipcrowd.kernel.tenancy import acting_for
 from tests.console import world
 from tests.console.conftest import count_of, words
@@ -24,6 +30,26 @@ async def test_who_is_not_signed_in_is_led_to_the_door_and_back(browser, day):
 async def test_htmx_is_told_where_the_door_is_instead_of_swapping_it_in(browser):
     answer = await browser.http.get("/orders", headers={"hx-request": "true"})
     assert answer.status_code == 401 and answer.headers["hx-redirect"] == "/login?next=%2Forders"
+
+
+async def test_who_comes_from_a_vendors_app_store_signs_in_first_and_goes_on(browser, monkeypatch):
+    monkeypatch.setattr(channel_vendors._Vendors, "known", channel_vendors._Vendors.known)
+    channel_vendors.use([amazon.vendor])
+    seller = await world.new_seller()
+    there = "https://sellercentral.amazon.in/apps/authorize/confirm/app"
+    came = {"amazon_callback_uri": there, "amazon_state": "theirs", "selling_partner_id": "A1INSELLER0001"}
+    door = await browser.http.get("/stores/amazon/arrive", params=came, follow_redirects=False)
+    assert door.status_code == 303
+    page = await browser.http.post(
+        door.headers["location"], data={"email": seller.email, "password": PASSWORD}, follow_redirects=True
+    )
+    (to,) = re.findall(r'<a class="button main" href="([^"]+)"', page.text)
+    assert html.unescape(to).startswith(f"{there}?")
+    sent = {name: value for name, (value,) in parse_qs(urlsplit(html.unescape(to)).query).items()}
+    assert (sent["amazon_state"], len(sent["state"]) > 20) == ("theirs", True)
+    assert sent["redirect_uri"].endswith("/api/v1/integrations/amazon/callback")
+    came["amazon_callback_uri"] = "https://elsewhere.example/"
+    assert (await browser.http.get("/stores/amazon/arrive", params=came)).status_code == 422
 
 
 @pytest.mark.parametrize("next_", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "x"])

@@ -13,8 +13,6 @@ from sqlalchemy import select
 from shipcrowd.channels import service as channels
 from shipcrowd.channels import vendors as channel_vendors
 from shipcrowd.connections import service as connections
-from shipcrowd.connections.models import Kind
-from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import Booking, BookingRequest, Mode, Parcel, Pod, Progress, Scan, ServiceOffer
 from shipcrowd.identity import passwords, service
 from shipcrowd.identity.member import Member
@@ -112,20 +110,8 @@ async def new_seller(name: str = "Kaveri Handlooms", *, rupees: str = "12450", p
 
 async def installed() -> courier.Scripted:
     """The vendors of this process: the scripted courier, the manual one, and Bazaar twice, once called Shopify."""
-    script = courier.Scripted()
-    fake = dataclasses.replace(courier.vendor(script), name="Velocity", open=lambda account: Carriers(script))
-    vendors.use([fake, manual.vendor])
     channel_vendors.use([dataclasses.replace(bazaar.vendor, slug="shopify", name="Shopify"), bazaar.RUGGED])
-    async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
-        await connections.connect(
-            session,
-            vendor="velocity",
-            external_id="shared",
-            name="Shared account",
-            kind=Kind.courier,
-            credentials=courier.NoCredentials(),
-        )
-    return script
+    return await courier.installed(manual.vendor, name="Velocity", acting=Carriers)
 
 
 BUYERS = (

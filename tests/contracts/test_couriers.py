@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.couriers import contract
 from shipcrowd.couriers.contract import (
     BookingLine,
@@ -25,12 +26,12 @@ from shipcrowd.couriers.contract import (
     Payment,
     PickupPoint,
 )
-from shipcrowd.integrations import manual, velocity
+from shipcrowd.integrations import amazon, flipkart, manual, velocity
 from shipcrowd.integrations.velocity import webhooks as velocity_webhooks
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Unauthenticated
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Http, Limits, Malformed, OutsideFailure
+from shipcrowd.kernel.outbound import Disconnected, Http, Limits, Malformed, OutsideFailure
 from shipcrowd.pincodes.address import Address
 
 ABILITIES = {
@@ -43,8 +44,15 @@ ABILITIES = {
         "Reattempts",
         "ReportsTotals",
         "TestsConnection",
+        "TracksByItsOwnId",
+        "CancelsByItsOwnId",
+        "HandsOver",
+        "PreparesTogether",
     )
 }
+
+
+FLIPKART_APP = flipkart.FlipkartApp()
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,36 @@ class Case:
     known_awb: str | None  # one that its far side tracks
     sign: Callable[[str, str, bytes, datetime], dict[str, str]] | None = None
     webhook: tuple[str, Any] | None = None
+    at_store: Callable[[StoreAccount], Courier] | None = None  # a marketplace's: opened with the store's account
+    app: BaseModel = FLIPKART_APP
 
     def open(self, far_side: Callable[[httpx2.Request], httpx2.Response] | None = None) -> Courier:
         transport = httpx2.MockTransport(far_side or self.far_side)
         http = Http(self.vendor.slug, transport=transport, limits=Limits(tries=1))
+        if self.at_store is not None:
+            return self.at_store(store_account(self.credentials, http, self.app))
         return self.vendor.open(CourierAccount(key=f"{self.vendor.slug}:1", credentials=self.credentials, http=http))
+
+
+def store_account(given: BaseModel, http: Http, app: BaseModel) -> StoreAccount:
+    async def credentials(stale: BaseModel | None = None) -> BaseModel:
+        if stale is not None:
+            raise Disconnected("sign in again")
+        return given
+
+    async def nothing(*_: object) -> None: ...
+
+    return StoreAccount("store", "seller", credentials, http, app, nothing, nothing)
+
+
+def flipkart_far_side(request: httpx2.Request) -> httpx2.Response:
+    item = {
+        "orderItemId": "1", "orderId": "OD1", "orderDate": "2026-11-20T18:15:57+05:30", "paymentType": "COD",
+        "status": "PACKED", "quantity": 1, "sku": "KRT-M", "fsn": "KRT", "priceComponents": {"sellingPrice": 899},
+    }  # fmt: skip
+    leg = {"courierDetails": {"deliveryDetails": {"trackingId": "FMPC1", "vendorName": "E-Kart Logistics"}}}
+    found = {"shipmentId": "ship-1", "shipmentType": "NORMAL", "orderItems": [item], **leg}
+    return httpx2.Response(200, json={"shipments": [found]})
 
 
 def velocity_far_side(request: httpx2.Request) -> httpx2.Response:
@@ -93,9 +126,39 @@ def velocity_far_side(request: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(404, json={"message": "no such path"})
 
 
+def amazon_far_side(request: httpx2.Request) -> httpx2.Response:
+    asked = json.loads(request.content) if request.content else {}
+    path = request.url.path
+    if path == "/shipping/v2/shipments/rates":
+        rate = {
+            "rateId": "1", "serviceId": "SWA-IN-OA", "serviceName": "Standard", "carrierId": "ATS",
+            "carrierName": "Amazon Shipping", "totalCharge": {"value": 58, "unit": "INR"},
+            "supportedDocumentSpecifications": [{"format": "PDF", "size": {"width": 4, "length": 6, "unit": "INCH"}}],
+        }  # fmt: skip
+        found = [] if asked.get("shipTo", {}).get("postalCode") == "744301" else [rate]
+        return httpx2.Response(200, json={"payload": {"requestToken": "t", "rates": found}})
+    if path == "/shipping/v2/shipments":
+        awb = f"28{sum(request.headers['x-amzn-idempotencykey'].encode()):08}"
+        packages = [{"packageClientReferenceId": "r", "trackingId": awb, "packageDocuments": []}]
+        return httpx2.Response(200, json={"payload": {"shipmentId": "sid", "packageDocumentDetails": packages}})
+    if path == "/shipping/v2/tracking" and request.url.params["trackingId"] == "280000000001":
+        events = [{"eventCode": "PickupDone", "eventTime": "2026-11-22T06:00:00Z"}]
+        return httpx2.Response(200, json={"payload": {"eventHistory": events}})
+    if path == "/easyShip/2022-03-23/package":
+        tracked = {"packageStatus": "ReadyForPickup", "trackingDetails": {"trackingId": "365000000001"}}
+        return httpx2.Response(200, json=tracked)
+    return httpx2.Response(404, json={"errors": [{"code": "ResourceNotFound", "message": "no such thing"}]})
+
+
 def nobody_there(request: httpx2.Request) -> httpx2.Response:
     raise AssertionError(f"this courier calls nobody, yet it called {request.url}")
 
+
+AMAZON_KEYS = amazon.AmazonCredentials(
+    refresh_token=SecretStr("Atzr|theirs"),
+    access_token=SecretStr("Atza|theirs"),
+    expires_at=datetime(2099, 1, 1, tzinfo=UTC),
+)
 
 CASES = (
     Case(
@@ -122,6 +185,35 @@ CASES = (
         abilities=frozenset(),
         far_side=nobody_there,
         known_awb=None,
+    ),
+    Case(
+        vendor=flipkart.logistics,
+        credentials=flipkart.FlipkartCredentials(kind="signed_in", access_token=SecretStr("a-token-of-theirs")),
+        service="standard",
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver", "PreparesTogether"}),
+        far_side=flipkart_far_side,
+        known_awb=None,
+        at_store=flipkart.FlipkartCourier,
+    ),
+    Case(
+        vendor=amazon.shipping_vendor,
+        credentials=AMAZON_KEYS,
+        service="SWA-IN-OA",
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "CancelsByItsOwnId", "Reattempts"}),
+        far_side=amazon_far_side,
+        known_awb="280000000001",
+        at_store=amazon.AmazonShipping,
+        app=amazon.AmazonApp(),
+    ),
+    Case(
+        vendor=amazon.easy_ship_vendor,
+        credentials=AMAZON_KEYS,
+        service="easy_ship",
+        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "CancelsByItsOwnId"}),
+        far_side=amazon_far_side,
+        known_awb=None,
+        at_store=amazon.EasyShip,
+        app=amazon.AmazonApp(),
     ),
 )
 
@@ -157,6 +249,7 @@ def request_for(case: Case) -> BookingRequest:
         length_mm=300,
         breadth_mm=200,
         height_mm=40,
+        order_external_id="ship-1",
     )
 
 
@@ -264,12 +357,13 @@ async def test_whatever_happens_outside_is_one_of_the_four_failures(case, reques
     courier = case.open(broken)
     with pytest.raises(OutsideFailure):
         await courier.book(request_for)
-    with pytest.raises(OutsideFailure):
-        await courier.offers(parcel())
+    if not case.vendor.marketplace:  # it carries what it sold, and asks nobody
+        with pytest.raises(OutsideFailure):
+            await courier.offers(parcel())
 
 
 async def test_a_lane_that_is_not_served_has_no_offers(case):
-    if case.far_side is nobody_there:
+    if case.far_side is nobody_there or case.vendor.marketplace:
         pytest.skip(f"{case.vendor.name} does not know lanes")
     assert list(await case.open().offers(parcel("744301"))) == []
 

@@ -264,3 +264,21 @@ async def test_silence_ends_at_the_time_allowed():
         assert clock.now() - started < timedelta(seconds=1.5)
         assert raised.value.maybe_received is True
         await http.close()
+
+
+async def test_a_full_bucket_is_not_knocked_at_again_and_says_what_it_said(naps):
+    http, asked = vendor(httpx2.Response(429, headers={"X-RateLimit": "0.1"}))
+    with pytest.raises(Unavailable) as raised:
+        await call(http, repeatable=True)
+    assert len(asked) == 1
+    assert naps == []
+    assert raised.value.throttled
+    assert raised.value.reply.headers["x-ratelimit"] == "0.1"
+
+
+async def test_trouble_without_an_answer_carries_none():
+    http, _ = vendor(httpx2.ReadTimeout("x"))
+    with pytest.raises(Unavailable) as raised:
+        await call(http)
+    assert raised.value.reply is None
+    assert not raised.value.throttled

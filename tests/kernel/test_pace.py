@@ -142,6 +142,25 @@ async def test_a_job_comes_back_for_its_slot_and_uses_it(time, key):
         jobs.running.reset(token)
 
 
+async def test_a_job_waits_as_long_as_it_has_patience(key, monkeypatch):
+    bucket = {"capacity": 1, "refill_per_second": 1 / 30}
+    slept = []
+
+    async def nap(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(pace.asyncio, "sleep", nap)
+    token = jobs.running.set(jobs.Running("test", patience=timedelta(seconds=60)))
+    try:
+        for _ in range(3):
+            await pace.turn(key, **bucket)  # at once, in half a minute, in a minute
+        with pytest.raises(jobs.Later):
+            await pace.turn(key, **bucket)
+    finally:
+        jobs.running.reset(token)
+    assert slept == pytest.approx([0, 30, 60], abs=1)
+
+
 async def test_outside_a_job_one_waits(key):
     bucket = {"capacity": 1, "refill_per_second": 10}
     started = clock.now()
@@ -159,3 +178,75 @@ async def test_outside_a_job_nobody_sleeps_long_and_nothing_is_taken(key):
             await pace.turn(key, **bucket)
         waits.append(refused.value.retry_after)
     assert all(55 < wait <= 60 for wait in waits)
+
+
+# --- a share kept for what a person waits for -----------------------------------------------------------------------
+
+
+async def waits(key, monkeypatch, time, *, urgent, times, job=None):
+    """How long each of so many turns sleeps, at one moment."""
+    slept: list[float] = []
+
+    async def sleep(seconds):
+        slept.append(round(seconds, 6))
+
+    monkeypatch.setattr(pace.asyncio, "sleep", sleep)
+    for _ in range(times):
+        await pace.turn(key, capacity=10, refill_per_second=1, reserve=0.2, urgent=urgent)
+    return slept
+
+
+async def test_others_leave_a_share_of_the_bucket_however_many_they_are(time, key, monkeypatch):
+    others = await waits(key, monkeypatch, time, urgent=False, times=12)
+    assert others[:8] == [0] * 8
+    assert others[8:] == [1.25, 2.5, 3.75, 5.0]
+    assert await waits(key, monkeypatch, time, urgent=True, times=2) == [0, 0]
+
+
+async def test_the_urgent_take_of_the_common_share_as_well_and_never_more_than_the_whole(time, key, monkeypatch):
+    assert await waits(key, monkeypatch, time, urgent=True, times=10) == [0] * 10
+    assert min(await waits(key, monkeypatch, time, urgent=True, times=1)) > 0
+    assert min(await waits(key, monkeypatch, time, urgent=False, times=1)) > 0
+
+
+@pytest.mark.parametrize("urgent", [0.0, 0.3, 1.0])
+async def test_over_any_stretch_both_together_give_no_more_than_the_bucket(time, key, monkeypatch, urgent):
+    chance, at = random.Random(11), []
+
+    async def sleep(seconds):
+        at.append((time.now - START).total_seconds() + seconds)
+
+    monkeypatch.setattr(pace.asyncio, "sleep", sleep)
+    monkeypatch.setattr(pace, "WORTH_SLEEPING", timedelta(hours=1))
+    for _ in range(200):
+        await pace.turn(key, capacity=10, refill_per_second=2, reserve=0.2, urgent=chance.random() < urgent)
+        time.forward(chance.random() * 0.4)
+    at.sort()
+    for stretch in (1, 5, 30):
+        most = max(sum(1 for other in at if one <= other < one + stretch) for one in at)
+        assert most <= 10 + 2 * stretch + 1e-6
+
+
+async def test_a_bucket_too_small_to_share_is_not_shared(time, key, monkeypatch):
+    async def sleep(seconds):
+        assert seconds == 0
+
+    monkeypatch.setattr(pace.asyncio, "sleep", sleep)
+    await pace.turn(key, capacity=1, refill_per_second=10, reserve=0.2)
+
+
+async def test_an_urgent_job_that_comes_back_for_its_slot_uses_it_and_takes_no_other(time, key, monkeypatch):
+    token = jobs.running.set(jobs.Running("test", {}))
+    try:
+        bucket = {"capacity": 5, "refill_per_second": 0.1, "reserve": 0.2, "urgent": True}
+        for _ in range(5):
+            await pace.turn(key, **bucket)
+        with pytest.raises(jobs.Later) as put_back:
+            await pace.turn(key, **bucket)
+        [slot] = put_back.value.slots.values()
+        jobs.running.get().slots.update(put_back.value.slots)
+        time.forward((slot - time.now).total_seconds())
+        await pace.turn(key, **bucket)
+        assert jobs.running.get().slots == {}
+    finally:
+        jobs.running.reset(token)

@@ -94,17 +94,23 @@ class ScriptedCourier:
         return f"WH-{len(self.script.registered)}"
 
 
-def vendor(script: Scripted) -> CourierVendor:
+def vendor(
+    script: Scripted, *, name: str = "Testing Couriers", acting: Callable[[Scripted], ScriptedCourier] = ScriptedCourier
+) -> CourierVendor:
     def opened(account: CourierAccount) -> ScriptedCourier:
-        return ScriptedCourier(script)
+        return acting(script)
 
-    return CourierVendor(slug="velocity", name="Testing Couriers", credentials=NoCredentials, open=opened, shared=True)
+    return CourierVendor(slug="velocity", name=name, credentials=NoCredentials, open=opened, shared=True)
 
 
-async def installed(*others: CourierVendor) -> Scripted:
+async def installed(
+    *others: CourierVendor,
+    name: str = "Testing Couriers",
+    acting: Callable[[Scripted], ScriptedCourier] = ScriptedCourier,
+) -> Scripted:
     """Put a scripted courier in the place of the platform's shared one; the script."""
     script = Scripted()
-    vendors.use([vendor(script), *others])
+    vendors.use([vendor(script, name=name, acting=acting), *others])
     async with tenancy.acting_for(tenancy.PLATFORM_COMPANY) as session:
         await connections.connect(
             session,

@@ -7,17 +7,19 @@ import time_machine
 from sqlalchemy import select
 
 from shipcrowd import wiring
-from shipcrowd.channels import failures
+from shipcrowd.channels import failures, importing
+from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels.models import FailedItem
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
 from shipcrowd.couriers.contract import Pod, Progress
-from shipcrowd.kernel import db, events, tenancy
+from shipcrowd.kernel import db, events, inbox, tenancy
 from shipcrowd.kernel.ids import new_id
-from shipcrowd.orders import jobs, pii, privacy, queries, service
+from shipcrowd.orders import jobs, pii, privacy, queries, retention, service
 from shipcrowd.orders.models import Order
 from shipcrowd.orders.schemas import OrderEdit, SourceState
 from shipcrowd.pincodes.address import AddressIn
+from shipcrowd.settings import settings
 from shipcrowd.shipping import booking, news
 from shipcrowd.shipping.models import Shipment
 from tests import make
@@ -85,7 +87,7 @@ async def test_a_setting_shortens_the_time_and_cannot_lengthen_amazons(monkeypat
     class Said:
         buyer_data_days = 10
 
-    monkeypatch.setattr(privacy, "settings", Said)
+    monkeypatch.setattr(retention, "settings", Said)
     assert (privacy.days("shopify"), privacy.days("amazon")) == (10, 10)
     Said.buyer_data_days = 400
     assert (privacy.days("shopify"), privacy.days("amazon")) == (400, 30)
@@ -235,3 +237,64 @@ async def test_the_daily_round_reaches_every_company_and_young_failures_stay(com
         ("young", False, "x"),
     ]
     assert await known(company) == []
+
+
+@pytest.mark.parametrize(("vendor", "kept"), [("amazon", False), ("bazaar", True)])
+async def test_what_could_not_be_read_of_amazon_goes_as_soon_as_its_buyers_whatever_the_setting(
+    company, monkeypatch, vendor, kept
+):
+    monkeypatch.setenv("SHIPCROWD_FAILED_DELIVERY_DAYS", "90")
+    settings.cache_clear()
+    company = await make.company(with_place=False, wallet_rupees="0")
+    raw = {"to": "Asha"}
+
+    async def fail_again():
+        async with tenancy.acting_for(company) as session:
+            source = importing.Source(company, store.id, vendor)
+            await importing.keep(session, source, "403-1", "x", raw)
+
+    with time_machine.travel(BEGAN, tick=True):
+        async with tenancy.acting_for(company) as session:
+            store = await connections.connect(
+                session, vendor=vendor, external_id=str(company), name="B", kind=Kind.channel,
+                credentials=NoCredentials(),
+            )  # fmt: skip
+        await fail_again()
+        await inbox.receive(
+            company_id=company, vendor=vendor, store=str(company), delivery_id="d-1", topic="ORDER_CHANGE",
+            body=b"{", headers={}, reader=channel_jobs.take_in,
+        )  # fmt: skip
+    with time_machine.travel(BEGAN + 29 * DAY, tick=True):
+        await fail_again()  # makes nothing younger
+    with time_machine.travel(BEGAN + 31 * DAY, tick=True):
+        async with tenancy.acting_for(company) as session:
+            await wiring.tidy_company.enqueue(session, company_id=company)
+        async with tenancy.unowned() as session:
+            await (await db.driver(session)).execute("DELETE FROM pgqueuer WHERE entrypoint = 'channels.take_in'")
+        await drain()
+    async with tenancy.acting_for(company) as session:
+        [item] = (await session.execute(select(FailedItem))).scalars().all()
+        [delivery] = await inbox.recent(session)
+    settings.cache_clear()
+    assert (item.raw is not None, delivery.body is not None) == (kept, kept)
+    assert item.reason == "x"
+
+
+async def test_a_forgotten_buyers_order_that_cannot_be_read_later_is_kept_without_its_looks(company):
+    company = await make.company(with_place=False, wallet_rupees="0")
+    async with tenancy.acting_for(company) as session:
+        store = await connections.connect(
+            session, vendor="amazon", external_id=str(company), name="A", kind=Kind.channel, credentials=NoCredentials()
+        )
+    order = incoming(state=SourceState.cancelled)
+    async with tenancy.acting_for(company) as session:
+        await service.import_orders(session, connection_id=store.id, source="amazon", incoming=[order])
+    with time_machine.travel(datetime.now(UTC) + 31 * DAY, tick=True):
+        await forget(company)
+    source = importing.Source(company, store.id, "amazon")
+    for external_id in (order.external_id, "another"):
+        async with tenancy.acting_for(company) as session:
+            await importing.keep(session, source, external_id, "unreadable", {"name": "Asha"})
+    async with tenancy.acting_for(company) as session:
+        rows = (await session.execute(select(FailedItem))).scalars().all()
+    assert {row.external_id: row.raw is None for row in rows} == {order.external_id: True, "another": False}

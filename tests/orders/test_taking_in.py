@@ -4,12 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import func, select
 
 from shipcrowd.kernel import db, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.money import Money
-from shipcrowd.orders import pii, privacy, queries, service
+from shipcrowd.orders import pii, privacy, queries, service, taking_in
 from shipcrowd.orders.models import Order, OrderLine
 from shipcrowd.orders.queries import OrderFilter
 from shipcrowd.orders.schemas import Fulfilment, OrderEdit, Payment, SourceState
@@ -204,6 +205,106 @@ async def test_an_address_fixed_here_survives_later_news(company):
     found = await whole(company, done.inserted[0])
     assert found.buyer.ship_to.line2 == "Gate 2"
     assert service.why_not_bookable(found.order) == {}
+
+
+def news(order, hours=1, **changes):
+    """The same order, told again later."""
+    return order.model_copy(update={"source_updated_at": PLACED + timedelta(hours=hours), **changes})
+
+
+async def test_news_that_does_not_show_the_buyer_leaves_the_one_we_hold(company):
+    order = incoming(note="Ring twice", attributes={"status": "Unshipped"})
+    done = await take(company, order)
+    silent = {"ship_to": None, "note": "", "pii_withheld": True}
+    later = news(order, **silent, tags=("late",), attributes={"status": "Shipped"})
+    assert (await take(company, later)).updated == done.inserted
+    found = await whole(company, done.inserted[0])
+    assert (found.buyer.ship_to, found.buyer.note) == (address(), "Ring twice")
+    assert (found.order.tags, found.buyer.attributes) == (["late"], {"status": "Shipped"})
+    assert (found.order.city, found.order.pincode) == ("Bengaluru", "560038")
+    assert not found.order.pii_withheld
+    assert service.why_not_bookable(found.order) == {}
+    assert await numbers(company, text="9000000001") == {order.number}  # still found by the phone
+    assert (await take(company, later)).unchanged == 1
+
+
+async def test_a_number_no_longer_shown_is_kept_and_the_address_follows(company):
+    order = incoming()
+    done = await take(company, order)
+    moved = address(phone=None, line1="14, 5th Cross")
+    await take(company, news(order, ship_to=moved, phone_withheld=True))
+    found = await whole(company, done.inserted[0])
+    assert found.buyer.ship_to == address(line1="14, 5th Cross")
+    await take(company, news(order, 2, ship_to=moved))  # a number taken away on purpose
+    assert (await whole(company, done.inserted[0])).buyer.ship_to == moved
+
+
+async def test_an_order_without_its_buyer_waits_for_the_address(company):
+    order = incoming(ship_to=None, pii_withheld=True)
+    done = await take(company, order)
+    found = await whole(company, done.inserted[0])
+    assert found.order.pii_withheld
+    assert service.why_not_bookable(found.order) == {"ship_to": "the store did not show us the buyer's address"}
+    shown = order.model_copy(update={"ship_to": address(), "pii_withheld": False})  # the role came; nothing else did
+    assert (await take(company, shown)).updated == done.inserted
+    found = await whole(company, done.inserted[0])
+    assert found.buyer.ship_to == address()
+    assert not found.order.pii_withheld
+    assert service.why_not_bookable(found.order) == {}
+
+
+async def test_a_buyer_who_came_in_between_stays_as_well(company, monkeypatch):
+    order = incoming()
+    done = await take(company, order)
+
+    async def nobody(*_):
+        return {}  # as if the row had been written after it was looked for
+
+    monkeypatch.setattr(taking_in, "_who_is_known", nobody)
+    await take(company, news(order, ship_to=None, pii_withheld=True))
+    found = await whole(company, done.inserted[0])
+    assert (found.buyer.ship_to, found.order.city) == (address(), "Bengaluru")
+    assert (found.order.pii_withheld, found.order.gaps) == (False, {})
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_forgotten_buyer_does_not_come_back_with_later_news(company, shown):
+    order = incoming()
+    done = await take(company, order)
+    async with tenancy.acting_for(company) as session:
+        whose = privacy.of_buyer(company, company, external_ids=[order.external_id], email=None, phone=None)
+        assert await privacy.redact(session, whose) == (1, None)
+    later = news(order, tags=("late",)) if shown else news(order, tags=("late",), ship_to=None, pii_withheld=True)
+    assert (await take(company, later)).updated == done.inserted
+    found = await whole(company, done.inserted[0])
+    assert found.buyer == pii.Buyer()
+    assert (found.order.phone_hash, found.order.email_hash) == (None, None)
+    assert (found.order.tags, found.order.city, found.order.pincode) == (["late"], "Bengaluru", "560038")
+    assert found.order.gaps == {"ship_to": privacy.GAP}
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "days", "known"),
+    [
+        ("amazon", SourceState.delivered, 29, True),
+        ("amazon", SourceState.delivered, 31, False),
+        ("amazon", SourceState.shipped, 31, False),
+        ("amazon", SourceState.open, 31, True),  # may still be shipped
+        ("shopify", SourceState.delivered, 31, True),
+        ("shopify", SourceState.delivered, 181, False),
+    ],
+)
+async def test_what_ended_too_long_ago_comes_in_without_its_buyer(company, source, state, days, known):
+    order = incoming(state=state)
+    with time_machine.travel(PLACED + timedelta(days=days), tick=True):
+        async with tenancy.acting_for(company) as session:
+            done = await service.import_orders(session, connection_id=company, source=source, incoming=[order])
+    found = await whole(company, done.inserted[0])
+    assert (found.buyer.ship_to == address(), found.order.redacted_at is None) == (known, known)
+    assert (found.order.phone_hash is not None) is known
+    assert (found.order.city, found.order.pincode) == ("Bengaluru", "560038")
+    if state is SourceState.delivered:
+        assert found.order.ended_at == PLACED  # not when we heard of it
 
 
 async def test_redaction_removes_the_buyer_and_keeps_the_order(company):

@@ -193,7 +193,7 @@ def test_an_order_sent_with_the_support_command_comes_in(theatre: Theatre):
 def test_the_doctor_finds_everything_well_and_says_when_not(theatre: Theatre, monkeypatch: pytest.MonkeyPatch):
     well = theatre.run("doctor")
     assert well.returncode == 0, well.stdout + well.stderr
-    assert [line[0] for line in well.stdout.splitlines() if line[:1] in "✓✗"] == ["✓"] * 5
+    assert [line[0] for line in well.stdout.splitlines() if line[:1] in "✓✗"] == ["✓"] * 6
     monkeypatch.setenv("SHIPCROWD_APP_DATABASE_URL", theatre.stage.environment["SHIPCROWD_OWNER_DATABASE_URL"])
     unsafe = theatre.run("doctor")
     assert unsafe.returncode == 1

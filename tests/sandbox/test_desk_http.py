@@ -8,8 +8,9 @@ import pytest
 
 from shipcrowd.sandbox.app import sandbox
 from shipcrowd.sandbox.client import DeskClient
-from shipcrowd.sandbox.desk import KNOB_OWNERS, Desk, NotPossible, Unknown
+from shipcrowd.sandbox.desk import KNOB_OWNERS, Desk
 from shipcrowd.sandbox.faults import FaultKind
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import Knobs, NewFault, NewOrder, NewScan, Payment, WebhookTarget
 
 SHOP = "asha-crafts.myshopify.com"
@@ -108,19 +109,33 @@ async def test_the_page_shows_orders_parcels_and_webhooks(page, desk, velocity, 
 
 async def test_the_forms_of_the_page_work(page, desk, velocity, forward):
     awb = (await velocity.book(forward))["awb_code"]
-    done = await page.post("/desk/do/order", data={"shop": SHOP, "payment": "cod", "pincode": "411001"})
+    done = await page.post("/desk/do/shopify-order", data={"shop": SHOP, "payment": "cod", "pincode": "411001"})
     assert done.status_code == 303
     assert "was placed" in (await page.get(done.headers["location"])).text
-    await page.post("/desk/do/fail", data={"awb": awb, "reason": "CUSTOMER REFUSED"})
+    await page.post("/desk/do/velocity-fail", data={"awb": awb, "reason": "CUSTOMER REFUSED"})
     assert desk.parcel(awb).status == "DELIVERY ATTEMPTED"
-    wrong = await page.post("/desk/do/rto", data={"awb": "nope"})
+    wrong = await page.post("/desk/do/velocity-rto", data={"awb": "nope"})
     assert "there is no parcel nope" in (await page.get(wrong.headers["location"])).text
     await page.post("/desk/do/fault", data={"operation": "velocity auth-token", "kind": "slow", "times": "3"})
     assert desk.armed_faults()[0].times == 3
-    opened = await page.post("/desk/do/shop", data={"domain": "Not A Domain"})
+    opened = await page.post("/desk/do/shopify-shop", data={"domain": "Not A Domain"})
     assert "wrong=1" in opened.headers["location"]
-    await page.post("/desk/do/shop", data={"domain": "new-shop.myshopify.com"})
+    await page.post("/desk/do/shopify-shop", data={"domain": "new-shop.myshopify.com"})
     assert len(desk.shops()) == 2
+
+
+@pytest.mark.parametrize("what", ["dance", "shopify-dance", "velocity-dance", "amazon-dance", "flipkart-dance"])
+async def test_a_form_there_is_not_is_told_to_the_person(page, what):
+    reply = await page.post(f"/desk/do/{what}", data={})
+    assert f"the desk cannot {what}" in (await page.get(reply.headers["location"])).text
+
+
+async def test_the_page_counts_the_sellers_of_every_marketplace(page, desk):
+    desk.amazon.create_seller()
+    desk.flipkart.create_seller()
+    shown = (await page.get("/desk")).text
+    assert "<span>1 Amazon seller</span>" in shown
+    assert "<span>1 Flipkart seller</span>" in shown
 
 
 @pytest.mark.parametrize("path", ["/desk", "/desk/api/stats"])
@@ -133,7 +148,7 @@ async def test_the_desk_answers_only_under_a_loopback_name(desk, path):
 
 async def test_a_form_on_another_site_cannot_drive_the_desk(page, desk):
     reply = await page.post(
-        "/desk/do/order", data={"shop": SHOP, "payment": "cod"}, headers={"origin": "https://evil.example"}
+        "/desk/do/shopify-order", data={"shop": SHOP, "payment": "cod"}, headers={"origin": "https://evil.example"}
     )
     assert reply.status_code == 403
     assert desk.orders(SHOP) == []

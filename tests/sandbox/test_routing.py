@@ -20,6 +20,10 @@ ROUTED = [
         "https://api.flipkart.net/sellers/v3/shipments?orderIds=OD1",
         "http://127.0.0.1:8100/api.flipkart.net/sellers/v3/shipments?orderIds=OD1",
     ),
+    (
+        "https://sellingpartnerapi-eu.amazon.com/orders/2026-01-01/orders?maxResultsPerPage=5",
+        "http://127.0.0.1:8100/sellingpartnerapi-eu.amazon.com/orders/2026-01-01/orders?maxResultsPerPage=5",
+    ),
 ]
 
 
@@ -62,6 +66,11 @@ def test_every_host_has_exactly_one_stand_in():
         "storage.googleapis.com",
         "api.flipkart.net",
         "sandbox-api.flipkart.net",
+        "sellingpartnerapi-eu.amazon.com",
+        "tortuga-prod-eu.s3-eu-west-1.amazonaws.com",
+        "api.amazon.com",
+        "sellercentral.amazon.in",
+        "velocity-labels.s3.ap-south-1.amazonaws.com",
     ):
         assert sum(bool(pattern.fullmatch(host)) for pattern, _ in HOSTS) == 1
     assert stand_in("myshopify.com") is None

@@ -12,7 +12,7 @@ import zxingcpp
 from pypdf import PdfReader
 from pypdfium2 import PdfDocument
 
-from shipcrowd.sandbox.desk import NotPossible
+from shipcrowd.sandbox.refusals import NotPossible
 from shipcrowd.sandbox.schemas import Knobs, NewScan
 from shipcrowd.sandbox.velocity.labels import FONTS, bars
 from shipcrowd.sandbox.velocity.lanes import zone

@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from shipcrowd.sandbox.desk import NotPossible
+from shipcrowd.sandbox.refusals import NotPossible
 from shipcrowd.sandbox.schemas import Knobs, NewScan, WebhookShape, WebhookTarget
 
 TARGET = WebhookTarget(url="https://app.example/velocity", secret="whsec", api_key="key-1")

@@ -6,7 +6,8 @@ says what is supported and how to get credentials.
 
 from datetime import timedelta
 
-from shipcrowd.channels.contract import ChannelVendor, SignIn
+from shipcrowd.channels.app_contract import SignIn
+from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.integrations.shopify import account, oauth, webhooks
 from shipcrowd.integrations.shopify.account import NotAShopifyStore, ShopifyApp, ShopifyCredentials
 from shipcrowd.integrations.shopify.channel import ShopifyChannel
@@ -22,7 +23,12 @@ vendor = ChannelVendor(
     open=ShopifyChannel,
     webhooks=webhooks,
     webhook_secrets=account.webhook_secrets,
-    sign_in=SignIn(start=oauth.start, check=oauth.check, finish=oauth.finish),
+    sign_in=SignIn(
+        start=oauth.start,
+        check=oauth.check,
+        finish=oauth.finish,
+        asks="Your shop's name, like my-shop or my-shop.myshopify.com",
+    ),
     pasted=True,
     expires_at=account.expires_at,
     renew=oauth.renew,

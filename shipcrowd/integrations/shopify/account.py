@@ -29,7 +29,7 @@ class ShopifyCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["expiring", "permanent"] = Field(default="permanent", json_schema_extra={"pasted": False})
+    kind: Literal["expiring", "permanent"] = Field(default="permanent", json_schema_extra={"form": False})
     access_token: SecretStr = Field(
         title="Admin API access token",
         description="Settings → Apps → Develop apps → your app → API credentials; it starts with shpat_.",
@@ -40,10 +40,10 @@ class ShopifyCredentials(BaseModel):
         title="API secret key",
         description="From the same page; webhooks of your app are signed with it.",
     )
-    refresh_token: SecretStr | None = Field(default=None, json_schema_extra={"pasted": False})
-    expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
-    refresh_expires_at: datetime | None = Field(default=None, json_schema_extra={"pasted": False})
-    scopes: tuple[str, ...] = Field(default=(), json_schema_extra={"pasted": False})
+    refresh_token: SecretStr | None = Field(default=None, json_schema_extra={"form": False})
+    expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
+    refresh_expires_at: datetime | None = Field(default=None, json_schema_extra={"form": False})
+    scopes: tuple[str, ...] = Field(default=(), json_schema_extra={"form": False})
 
     @field_validator("access_token", "app_secret", mode="before")
     @classmethod

@@ -100,7 +100,8 @@ class ShopifyChannel:
                 with reading("variant", variants[-1]):
                     after, query, depth = None, f"id:>={int(tail(variants[-1]['id'])) + 1}", 0
 
-    async def set_stock(self, levels: Sequence[StockLevel]) -> Sequence[StockRefusal]:
+    async def set_stock(self, levels: Sequence[StockLevel], *, singly: bool = False) -> Sequence[StockRefusal]:
+        # Shopify takes no files: it always answers for each level.
         return await stock.push(self._client, levels)
 
     async def dispatched(self, order_ref: str, dispatch: Dispatch) -> str | None:

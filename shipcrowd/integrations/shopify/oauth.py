@@ -7,7 +7,7 @@ Shopify's own libraries. One renewal at a time per store, and storing both new t
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -114,7 +114,7 @@ def sign(secret: str, message: str) -> str:
 
 
 async def finish(
-    app: BaseModel, http: Http, shop: str, code: str, redirect_uri: str, now: datetime
+    app: BaseModel, http: Http, shop: str, query: Mapping[str, str], redirect_uri: str, now: datetime
 ) -> ShopifyCredentials:
     """Exchange the code of a callback for tokens.
 
@@ -128,7 +128,7 @@ async def finish(
         {
             "client_id": ours.client_id,
             "client_secret": ours.client_secret.get_secret_value(),
-            "code": code,
+            "code": query.get("code", ""),
             "expiring": "1",
         },
         what="sign_in",

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from shipcrowd.sandbox.errors import NotPossible, Unknown
 from shipcrowd.sandbox.flipkart import claims, notices, oauth, placing, trade, views
 from shipcrowd.sandbox.flipkart.schemas import (
     Cancellation,
@@ -30,6 +29,7 @@ from shipcrowd.sandbox.flipkart.schemas import (
     ShipmentView,
 )
 from shipcrowd.sandbox.flipkart.state import Item, Refusal, Return, Seller, Shipment, StockAt, World, touch
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 
 T = TypeVar("T")
 

@@ -1,10 +1,7 @@
 """Flipkart's desk over HTTP, as `client.DeskClient.flipkart`. Mirrors `desk.FlipkartDesk`."""
 
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
-
-from pydantic import BaseModel, TypeAdapter
 
 from shipcrowd.sandbox.flipkart.schemas import (
     Cancellation,
@@ -24,17 +21,16 @@ from shipcrowd.sandbox.flipkart.schemas import (
     SellerView,
     ShipmentView,
 )
+from shipcrowd.sandbox.wire import Sent, Wire
 
 T = TypeVar("T")
-Sent = BaseModel | dict[str, object] | None
-Send = Callable[[str, str, Sent], Awaitable[bytes]]
 
 
 class FlipkartDeskClient:
     """Drives the stand-in for Flipkart of a sandbox that runs elsewhere on this machine."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     # --- sellers
 
@@ -66,7 +62,7 @@ class FlipkartDeskClient:
         return await self._ask(ShipmentView, "POST", f"sellers/{seller_id}/shipments", new or NewShipment())
 
     async def place_many(self, seller_id: str, many: Many) -> int:
-        return (await self._ask(dict[str, int], "POST", f"sellers/{seller_id}/place-many", many))["count"]
+        return await self._count("POST", f"sellers/{seller_id}/place-many", many)
 
     async def shipments(self, seller_id: str) -> list[ShipmentView]:
         return await self._ask(list[ShipmentView], "GET", f"sellers/{seller_id}/shipments")
@@ -93,7 +89,7 @@ class FlipkartDeskClient:
         return await self._ask(ShipmentView, "POST", _at(seller_id, shipment_id, "/move"))
 
     async def move_all(self, seller_id: str) -> int:
-        return (await self._ask(dict[str, int], "POST", f"sellers/{seller_id}/move-all"))["count"]
+        return await self._count("POST", f"sellers/{seller_id}/move-all")
 
     async def malform(self, seller_id: str, shipment_id: str, *, malformed: bool = True) -> None:
         await self._tell("PUT", _at(seller_id, shipment_id, "/malformed"), {"malformed": malformed})
@@ -139,10 +135,13 @@ class FlipkartDeskClient:
     # --- the wire
 
     async def _tell(self, method: str, path: str, sent: Sent = None) -> None:
-        await self._send(method, f"flipkart/{path}", sent)
+        await self._wire.send(method, f"flipkart/{path}", sent)
 
     async def _ask(self, kind: type[T], method: str, path: str, sent: Sent = None) -> T:
-        return TypeAdapter(kind).validate_json(await self._send(method, f"flipkart/{path}", sent))
+        return await self._wire.ask(kind, method, f"flipkart/{path}", sent)
+
+    async def _count(self, method: str, path: str, sent: Sent = None) -> int:
+        return await self._wire.count(method, f"flipkart/{path}", sent)
 
 
 def _at(seller_id: str, shipment_id: str, more: str = "") -> str:

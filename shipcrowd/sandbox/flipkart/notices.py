@@ -150,18 +150,19 @@ def _send(
     }
     raw = json.dumps(body, ensure_ascii=False).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "Flipkart-Notification-Service"}
-    headers |= signature(seller.own_app if target.own_app else world.app, target, raw, clock.now())
+    # Where each event has an address of its own, each of them is the registered one.
     url = f"{target.url}/{ROUTES[event]}" if target.routes and event in ROUTES else target.url
+    headers |= signature(seller.own_app if target.own_app else world.app, target, raw, clock.now(), url)
     world.postman.post(Letter(f"flipkart {seller.id} {group}", name, url, headers, raw, in_order=True, only_200=True))
 
 
-def signature(app: App, target: NotificationTarget, raw: bytes, at: datetime) -> dict[str, str]:
-    """The headers that prove who sent `raw` at `at`."""
+def signature(app: App, target: NotificationTarget, raw: bytes, at: datetime, url: str) -> dict[str, str]:
+    """The headers that prove who sent `raw` to the registered address `url` at `at`."""
     signed: dict[str, str] = {}
     if target.signing in ("fklogin", "both"):
         date, authorization = ("X-Date", "X-Authorization") if target.hyphens else ("X_Date", "X_Authorization")
         signed[date] = at.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        token = base64.b64encode(f"{app.id}:{fklogin_hash(app.secret, target.url, at)}".encode()).decode()
+        token = base64.b64encode(f"{app.id}:{fklogin_hash(app.secret, url, at)}".encode()).decode()
         signed[authorization] = f"FKLOGIN {token}"
     if target.signing in ("hmac", "both"):
         digest = hmac.new(target.secret.encode(), raw, hashlib.sha256).digest()

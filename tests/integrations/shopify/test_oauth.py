@@ -162,7 +162,7 @@ def test_an_app_without_a_secret_accepts_nobody(now):
 
 async def test_a_code_becomes_an_expiring_token(now):
     http, forms = far_side(tokens())
-    held = await oauth.finish(APP, http, SHOP, "c0de", "https://app.example.in/back", now)
+    held = await oauth.finish(APP, http, SHOP, {"code": "c0de"}, "https://app.example.in/back", now)
     assert forms == [{"client_id": ["app-id"], "client_secret": ["hush"], "code": ["c0de"], "expiring": ["1"]}]
     assert held.kind == "expiring"
     assert held.access_token.get_secret_value() == "shpat_new_token"
@@ -174,7 +174,7 @@ async def test_a_code_becomes_an_expiring_token(now):
 
 async def test_an_app_exempt_from_expiring_tokens_gets_a_permanent_one(now):
     http, _ = far_side(tokens(expires_in=None, refresh_token=None, refresh_token_expires_in=None))
-    held = await oauth.finish(APP, http, SHOP, "c0de", "https://app.example.in/back", now)
+    held = await oauth.finish(APP, http, SHOP, {"code": "c0de"}, "https://app.example.in/back", now)
     assert held.kind == "permanent"
     assert vendor.expires_at(held) is None
 
@@ -201,7 +201,7 @@ async def test_an_app_exempt_from_expiring_tokens_gets_a_permanent_one(now):
 async def test_a_refused_exchange_says_whose_fault_it_is(now, answer, failure: type[OutsideFailure], code: str | None):
     http, _ = far_side(answer)
     with pytest.raises(failure) as raised:
-        await oauth.finish(APP, http, SHOP, "c0de", "https://app.example.in/back", now)
+        await oauth.finish(APP, http, SHOP, {"code": "c0de"}, "https://app.example.in/back", now)
     assert getattr(raised.value, "code", None) == code
     assert "hush" not in str(raised.value)
 

@@ -9,7 +9,7 @@ import pytest
 from shipcrowd.kernel import clock
 from shipcrowd.sandbox.app import sandbox
 from shipcrowd.sandbox.client import DeskClient
-from shipcrowd.sandbox.desk import Desk, NotPossible, Unknown
+from shipcrowd.sandbox.desk import Desk
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.flipkart import state, web
 from shipcrowd.sandbox.flipkart.desk import FlipkartDesk
@@ -29,6 +29,7 @@ from shipcrowd.sandbox.flipkart.schemas import (
     RefuseItem,
     ReturnSource,
 )
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 from shipcrowd.sandbox.schemas import NewFault
 
 HERE = "http://127.0.0.1:8100"

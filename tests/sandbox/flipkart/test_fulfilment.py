@@ -8,8 +8,8 @@ import time_machine
 from pypdf import PdfReader
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.desk import NotPossible
 from shipcrowd.sandbox.flipkart.schemas import Kind, KnobChange, NewItem, NotificationTarget, RefuseItem
+from shipcrowd.sandbox.refusals import NotPossible
 
 TWO = (NewItem(sku="BOT-1L-BLU", quantity=3, group=1), NewItem(sku="CHAI-250", group=1), NewItem(sku="MAT-YOGA"))
 

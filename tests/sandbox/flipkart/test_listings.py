@@ -2,8 +2,8 @@
 
 import pytest
 
-from shipcrowd.sandbox.desk import NotPossible, Unknown
 from shipcrowd.sandbox.flipkart.schemas import KnobChange, ListingChange, NewItem
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 
 SKU = "BOT-1L-BLU"
 

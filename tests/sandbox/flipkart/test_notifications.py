@@ -10,9 +10,9 @@ import pytest
 import time_machine
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.desk import NotPossible
 from shipcrowd.sandbox.flipkart import notices
 from shipcrowd.sandbox.flipkart.schemas import Cancellation, Dates, Kind, NewItem, NotificationTarget
+from shipcrowd.sandbox.refusals import NotPossible
 from shipcrowd.sandbox.schemas import Knobs
 
 URL = "https://app.example/flipkart/notify"

@@ -7,8 +7,8 @@ import pytest
 import time_machine
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.desk import NotPossible, Unknown
 from shipcrowd.sandbox.flipkart.schemas import KnobChange
+from shipcrowd.sandbox.refusals import NotPossible, Unknown
 
 from .conftest import HOST, basic
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from shipcrowd.kernel import clock
-from shipcrowd.sandbox.desk import NotPossible
 from shipcrowd.sandbox.flipkart import wire
 from shipcrowd.sandbox.flipkart.schemas import Kind, KnobChange, NewItem, NewReturn, NotificationTarget, ReturnSource
+from shipcrowd.sandbox.refusals import NotPossible
 
 LINES = (NewItem(sku="BOT-1L-BLU", quantity=2), NewItem(sku="CHAI-250"))
 

@@ -1,4 +1,4 @@
-"""What a desk answers when it cannot do what it was told."""
+"""The two ways the desk says no."""
 
 
 class Unknown(LookupError):

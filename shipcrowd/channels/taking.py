@@ -1,0 +1,62 @@
+"""One letter of a vendor's queue, taken in: stored in the inbox of the company whose store it is of.
+
+A letter is the body a webhook would have; `webhooks` of the vendor says which store it is of. It is stored once,
+however often it comes.
+"""
+
+from prometheus_client import Counter
+
+from shipcrowd.channels import jobs, own_keys
+from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.channels.webhooks import bounded, topic_of
+from shipcrowd.connections import service as connections
+from shipcrowd.kernel import inbox
+from shipcrowd.kernel.errors import ShipcrowdError
+from shipcrowd.kernel.mailbox import Unusable
+from shipcrowd.kernel.outbound import Malformed
+
+__all__ = ["STRAYS", "take", "topic_of"]
+
+STRAYS = Counter("shipcrowd_mailbox_strays_total", "Letters of stores nobody connected here", ["vendor"])
+
+
+async def take(vendor: ChannelVendor, body: bytes) -> None:
+    """Store one letter in the inbox of the company whose store it is of.
+
+    Raises Unusable for what cannot be read, and for what is of no store and not about our own keys either: the operator
+    has to look. A store nobody connected here is counted, and its letters are done with.
+    """
+    try:
+        store = vendor.webhooks.store({}, body)
+        delivery_id, topic = vendor.webhooks.delivery_id({}, body), vendor.webhooks.topic({}, body)
+    except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Unusable(f"unreadable: {type(error).__name__}") from error
+    if not all(words.isprintable() for words in (store, delivery_id, topic)):
+        # The database takes no NUL and no half of a pair of surrogates: it would come again and again.
+        raise Unusable("unreadable: its names hold what no name holds")
+    if not store:
+        await _about_us(vendor, body, topic_of(topic))
+        return
+    route = await connections.route(vendor.slug, store)
+    if route is None or route.released:
+        STRAYS.labels(vendor.slug).inc()
+        return
+    await inbox.receive(
+        company_id=route.company_id,
+        vendor=vendor.slug,
+        store=route.external_id,
+        delivery_id=bounded(delivery_id),
+        topic=topic_of(topic),
+        body=body,
+        headers={},
+        reader=jobs.take_in,
+    )
+
+
+async def _about_us(vendor: ChannelVendor, body: bytes, topic: str) -> None:
+    try:
+        known = await own_keys.take(vendor, body)
+    except (ShipcrowdError, Malformed) as error:
+        raise Unusable(f"{topic}: {error}") from error
+    if not known:
+        raise Unusable(f"{topic} concerns the application, not a store")
