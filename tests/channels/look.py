@@ -58,6 +58,14 @@ async def announcements(company: UUID) -> Sequence[Announcement]:
         return (await session.execute(select(Announcement))).scalars().all()
 
 
+async def only(company: UUID) -> None:
+    """Leave this company's jobs in the queue: what is run by the clock is run for the stores of other tests as well."""
+    async with tenancy.unowned() as session:
+        await (await db.driver(session)).execute(
+            "DELETE FROM pgqueuer WHERE headers ->> 'company' IS DISTINCT FROM $1", str(company)
+        )
+
+
 async def jobs_waiting(company: UUID) -> int:
     async with tenancy.unowned() as session:
         return await (await db.driver(session)).fetchval(

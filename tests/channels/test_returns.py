@@ -363,7 +363,9 @@ async def test_the_clock_reads_each_store_that_is_due_once(company, store, far):
     async with tenancy.acting_for(company) as session:
         (await session.execute(select(StoreSync))).scalar_one().next_returns_at = clock.now() - timedelta(seconds=1)
     await channel_jobs.returns_due.run()
+    await look.only(company)
     await channel_jobs.returns_due.run()
+    await look.only(company)
     await drain()
     assert far.count("returns") == 1
 

@@ -265,9 +265,11 @@ async def test_a_store_in_trouble_is_sent_its_stock_later_and_by_the_clock_when_
     assert (await look.connection(company, known)).consecutive_errors == 1
     assert (await look.sync(company, known)).stock_busy_until is None
     await stocking.stock_due.run()
+    await look.only(company)
     assert await look.jobs_waiting(company) == 0  # left alone for a while
     with time_machine.travel(clock.now() + stocking.LEFT_ALONE + timedelta(seconds=1)):
         await stocking.stock_due.run()
+        await look.only(company)
         await drain()
     assert far.stock == {("V1", "W1"): 1}
     assert (await push_of(company, push)).state == "done"
@@ -427,9 +429,11 @@ async def test_a_file_whose_follower_died_is_taken_up_by_the_clock(company, know
         await (await look.db.driver(session)).execute("DELETE FROM pgqueuer")
     far.report("FEED-1")
     await stocking.stock_due.run()
+    await look.only(company)
     assert await look.jobs_waiting(company) == 0  # its own look is not overdue
     with time_machine.travel(clock.now() + timedelta(minutes=5)):
         await stocking.stock_due.run()
+        await look.only(company)
         await drain()
     assert (await push_of(company, push)).state == "done"
 

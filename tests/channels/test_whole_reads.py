@@ -126,11 +126,14 @@ async def test_news_from_the_warehouse_reads_it_once_for_a_burst(http, company, 
 async def test_the_clock_reads_what_is_due_and_nothing_twice(company, store, far):
     far.on_sale = [[listing(1)]]
     await reading.read_due.run()
+    await look.only(company)
     await reading.read_due.run()
+    await look.only(company)
     await drain()
     assert (far.count("listings"), far.count("marketplace_stock")) == (1, 1)
     with time_machine.travel(clock.now() + timedelta(hours=5)):
         await reading.read_due.run()
+        await look.only(company)
         await drain()
     assert (far.count("listings"), far.count("marketplace_stock")) == (1, 2)
 
@@ -139,8 +142,10 @@ async def test_a_channel_without_the_ability_is_left_alone_by_the_clock(company,
     await connect(platform="plain")
     await drain()
     await reading.read_due.run()
+    await look.only(company)
     await drain()
     await reading.read_due.run()
+    await look.only(company)
     assert await look.jobs_waiting(company) == 0
     assert far.count("listings") == 0
 
@@ -149,6 +154,7 @@ async def test_a_store_in_trouble_is_read_again_and_one_that_lost_us_is_not(comp
     far.on_sale = [[listing(1)]]
     far.fail("listings", Unavailable("503"))
     await reading.read_due.run()
+    await look.only(company)
     await drain(skip_waits=True)
     assert list(await rows(company, ListingRow)) == ["SKU-1"]
     far.fail("listings", Disconnected("The token was revoked."))

@@ -27,6 +27,7 @@ from shipcrowd.couriers.contract import (
     PickupPoint,
 )
 from shipcrowd.integrations import amazon, flipkart, manual, velocity
+from shipcrowd.integrations.amazon import shipping as amazon_shipping
 from shipcrowd.integrations.velocity import webhooks as velocity_webhooks
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Unauthenticated
@@ -220,6 +221,7 @@ CASES = (
 
 @pytest.fixture(params=CASES, ids=lambda case: case.vendor.slug)
 def case(request: pytest.FixtureRequest) -> Case:
+    amazon_shipping.forget_closed()  # every case's far side is another one under the same name
     return request.param
 
 

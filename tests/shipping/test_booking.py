@@ -387,7 +387,7 @@ async def test_a_typed_awb_is_booked_free_and_moved_by_hand(script, seller):
         Money.zero,
     )
     async with tenancy.acting_for(seller) as session:
-        scan = booking.typed_progress(found, Progress.delivered, "")
+        scan = tracking.typed_progress(found, Progress.delivered, "")
         await tracking.take_scans(session, made.id, [scan], via="person")
     assert (await order(seller, order_id)).order.state == "delivered"
 
