@@ -1,6 +1,7 @@
 """What tests do by hand that a worker does by itself."""
 
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -59,3 +60,13 @@ async def _run(job: Job) -> None:
             await queries.log_jobs([(job, "failed", None)])
         else:
             await queries.log_jobs([(job, "successful", None)])
+
+
+async def body_of(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes:
+    """The whole body of a request to an ASGI app of a test's own."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -164,26 +164,6 @@ def looks(item: FailedItem) -> Json:
 
 def about(company_id: UUID, connection_id: UUID, external_id: str) -> str:
     return f"failed_item:{company_id}:{connection_id}:{external_id}"
-
-
-async def reseal(session: AsyncSession, limit: int) -> int:
-    """After a key rotation: seal up to `limit` items with the current key; how many were. Call until it returns 0."""
-    current = literal(crypto.keyring().current.encode(), LargeBinary)
-    sealed_with = func.substring(FailedItem.raw, 3, func.get_byte(FailedItem.raw, 1))
-    query = (
-        select(FailedItem)
-        .where(FailedItem.raw.is_not(None), sealed_with != current)
-        .order_by(FailedItem.company_id, FailedItem.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = (await session.execute(query)).scalars().all()
-    for row in rows:
-        assert row.raw is not None
-        label = about(row.company_id, row.connection_id, row.external_id)
-        row.raw = crypto.keyring().seal(crypto.keyring().open(row.raw, label), label)
-    await session.flush()
-    return len(rows)
 
 
 async def forget(session: AsyncSession, *, before: datetime) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import taking, vendors
+from shipcrowd.channels import taking, vendors, webhooks
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.kernel import audit, inbox, pages
 from shipcrowd.kernel.errors import Conflict, NotFound, ShipcrowdError
@@ -207,7 +207,7 @@ def _letters() -> ColumnElement[bool]:
 
 def _topic(vendor: ChannelVendor, body: bytes) -> str:
     try:
-        topic = taking.topic_of(vendor.webhooks.topic({}, body)) or "unknown"
+        topic = webhooks.topic_of(vendor.webhooks.topic({}, body)) or "unknown"
         return topic if topic.isprintable() else "unreadable"
     except (ShipcrowdError, Malformed, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "unreadable"

@@ -13,10 +13,8 @@ import structlog
 from shipcrowd.channels import letters, vendors
 from shipcrowd.channels.contract import ChannelVendor
 from shipcrowd.channels.open import app_settings
-from shipcrowd.channels.taking import STRAYS, take
+from shipcrowd.channels.taking import take
 from shipcrowd.kernel import mailbox
-
-__all__ = ["STRAYS", "listen", "take"]
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import returns, sweeps, vendors, waiting
+from shipcrowd.channels.importing import Taken
 from shipcrowd.channels.models import DecisionState, MarketplaceReturn, StoreSync, SyncEntry
 from shipcrowd.channels.open import connected, lost, opened
-from shipcrowd.channels.returns import Taken
 from shipcrowd.channels.returns_contract import HandlesReturns, ReturnDecision, ReturnResult
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection

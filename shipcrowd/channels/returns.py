@@ -5,7 +5,6 @@ not know is kept and moves nothing. Money and stock are not moved here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures
+from shipcrowd.channels.importing import Taken
 from shipcrowd.channels.listings import clean
 from shipcrowd.channels.models import RETURN_STEPS, DecisionState, MarketplaceReturn
 from shipcrowd.channels.returns_contract import ChannelReturn, ReturnKind, ReturnState
@@ -82,16 +82,6 @@ class WrongReturnState(Conflict):
 
 class DecisionUnderWay(Conflict):
     """The store is being told of another decision about this return."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a page of returns came to."""
-
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    failed: int = 0
 
 
 def item_of(external_id: str) -> str:

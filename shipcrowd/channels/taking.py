@@ -6,16 +6,12 @@ however often it comes.
 
 from prometheus_client import Counter
 
-from shipcrowd.channels import jobs, own_keys
+from shipcrowd.channels import own_keys, webhooks
 from shipcrowd.channels.contract import ChannelVendor
-from shipcrowd.channels.webhooks import bounded, topic_of
 from shipcrowd.connections import service as connections
-from shipcrowd.kernel import inbox
 from shipcrowd.kernel.errors import ShipcrowdError
 from shipcrowd.kernel.mailbox import Unusable
 from shipcrowd.kernel.outbound import Malformed
-
-__all__ = ["STRAYS", "take", "topic_of"]
 
 STRAYS = Counter("shipcrowd_mailbox_strays_total", "Letters of stores nobody connected here", ["vendor"])
 
@@ -35,22 +31,13 @@ async def take(vendor: ChannelVendor, body: bytes) -> None:
         # The database takes no NUL and no half of a pair of surrogates: it would come again and again.
         raise Unusable("unreadable: its names hold what no name holds")
     if not store:
-        await _about_us(vendor, body, topic_of(topic))
+        await _about_us(vendor, body, webhooks.topic_of(topic))
         return
     route = await connections.route(vendor.slug, store)
     if route is None or route.released:
         STRAYS.labels(vendor.slug).inc()
         return
-    await inbox.receive(
-        company_id=route.company_id,
-        vendor=vendor.slug,
-        store=route.external_id,
-        delivery_id=bounded(delivery_id),
-        topic=topic_of(topic),
-        body=body,
-        headers={},
-        reader=jobs.take_in,
-    )
+    await webhooks.keep(vendor, route, delivery_id=delivery_id, topic=topic, body=body, headers={})
 
 
 async def _about_us(vendor: ChannelVendor, body: bytes, topic: str) -> None:

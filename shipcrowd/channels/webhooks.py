@@ -110,17 +110,24 @@ async def _receive(vendor: ChannelVendor, store: str | None, request: Request, t
     except (ValueError, RecursionError, Malformed) as error:
         REFUSED.labels(vendor.slug, "unreadable").inc()
         raise UnreadableWebhook() from error
+    await keep(vendor, route, delivery_id=delivery_id, topic=subject, body=body, headers=_kept(headers))
+    return Response(status_code=200)
+
+
+async def keep(
+    vendor: ChannelVendor, route: Route, *, delivery_id: str, topic: str, body: bytes, headers: dict[str, str]
+) -> None:
+    """Store a delivery of a store in the inbox of its company, once per delivery id, and have it read."""
     await inbox.receive(
         company_id=route.company_id,
         vendor=vendor.slug,
         store=route.external_id,
         delivery_id=bounded(delivery_id),
-        topic=topic_of(subject),
+        topic=topic_of(topic),
         body=body,
-        headers=_kept(headers),
+        headers=headers,
         reader=jobs.take_in,
     )
-    return Response(status_code=200)
 
 
 def _read(body: bytes) -> None:

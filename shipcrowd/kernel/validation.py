@@ -1,7 +1,11 @@
 """What pydantic finds wrong, in our words. Its own are never passed on: they speak of patterns and validators."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
+
+from pydantic import BaseModel
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Fault(TypedDict):
@@ -90,3 +94,10 @@ def _within(source: str, *where: int | str) -> str:
     """The body itself is `body`. A filter given several times has one name, without the place in the row."""
     named = [str(part) for part in where if source != "query" or isinstance(part, str)]
     return ".".join(named) or source
+
+
+def expected(wanted: type[M], given: BaseModel) -> M:
+    """A vendor's settings or credentials under their own type; a TypeError means that wiring mixed up two vendors."""
+    if not isinstance(given, wanted):
+        raise TypeError(f"{wanted.__name__} is needed here, not {type(given).__name__}")
+    return given

@@ -98,14 +98,6 @@ def seal_into(order: Order, buyer: Buyer) -> None:
     order.email_hash = email_hash(order.company_id, email) if email else None
 
 
-def reseal(order: Order) -> bool:
-    """Seal with the newest key; False when it already was."""
-    if crypto.keyring().is_current(order.pii):
-        return False
-    order.pii = seal(buyer_of(order), about_row(order))
-    return True
-
-
 def phone_hash(company_id: UUID, mobile: str) -> bytes:
     return crypto.search_hash(mobile, f"phone:{company_id}")
 

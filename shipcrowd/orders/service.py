@@ -438,15 +438,6 @@ async def no_longer_refer(session: AsyncSession, order: Order, reference: str) -
 # --- keeping --------------------------------------------------------------------------------------------------------
 
 
-async def reseal_some(session: AsyncSession, *, after: UUID | None, limit: int = 500) -> tuple[int, UUID | None]:
-    """Seal a batch of orders with the newest key: how many were changed, and where to go on."""
-    query = select(Order).order_by(Order.id).limit(limit).with_for_update()
-    if after is not None:
-        query = query.where(Order.id > after)
-    rows = (await session.execute(query)).scalars().all()
-    return sum(pii.reseal(order) for order in rows), rows[-1].id if len(rows) == limit else None
-
-
 async def stats(session: AsyncSession) -> dict[str, int]:
     """Orders by state."""
     rows = await session.execute(text("SELECT state, count(*) FROM orders GROUP BY state"))

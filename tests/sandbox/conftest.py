@@ -15,6 +15,7 @@ from graphql import OperationDefinitionNode, parse, print_ast
 
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
+from tests.support import body_of
 
 SHOP = "asha-crafts.myshopify.com"
 SCOPES = (
@@ -46,12 +47,7 @@ class Receiver:
         return [one.headers.get("x-shopify-topic") or one.headers["x-velocity-event-type"] for one in self.received]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body = await body_of(receive)
         headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
         self.received.append(Received(headers, body))
         status = self.answers.pop(0) if self.answers else 200

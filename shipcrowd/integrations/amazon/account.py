@@ -10,6 +10,7 @@ from shipcrowd.integrations.amazon import regions
 from shipcrowd.integrations.amazon.regions import Marketplace
 from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.mailbox import Mailbox
+from shipcrowd.kernel.validation import expected
 
 SELLER = re.compile(r"A[A-Z0-9]{9,20}", re.ASCII)
 """A merchant token, as Seller Central shows it under Account Info."""
@@ -153,13 +154,9 @@ def store_id(typed: str) -> str:
 
 def amazon_app(app: BaseModel) -> AmazonApp:
     """The app settings under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(app, AmazonApp):
-        raise TypeError(f"Amazon needs AmazonApp settings, not {type(app).__name__}")
-    return app
+    return expected(AmazonApp, app)
 
 
 def amazon_credentials(credentials: BaseModel) -> AmazonCredentials:
     """The credentials under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(credentials, AmazonCredentials):
-        raise TypeError(f"Amazon needs AmazonCredentials, not {type(credentials).__name__}")
-    return credentials
+    return expected(AmazonCredentials, credentials)

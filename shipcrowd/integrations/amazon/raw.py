@@ -1,44 +1,17 @@
-"""Reading JSON that may be of another shape than promised: a missing part is empty, a wrong one is Malformed."""
+"""Amazon's JSON, read without trusting its shape, and moments as Amazon writes them."""
 
-import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
+from functools import partial
 
-from pydantic import ValidationError
+from shipcrowd.kernel import replies
+from shipcrowd.kernel.outbound import Json
 
-from shipcrowd.kernel.outbound import Json, Malformed
-
-
-def obj(value: Json) -> dict[str, Json]:
-    """An object; empty for null. Raises Malformed for anything else."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Malformed(f"Amazon sent {type(value).__name__} where an object belongs", shown(value))
-    return cast(dict[str, Json], value)
-
-
-def entries(value: Json) -> list[Json]:
-    """A list; empty for null. Raises Malformed for anything else."""
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Malformed(f"Amazon sent {type(value).__name__} where a list belongs", shown(value))
-    return cast(list[Json], value)
-
-
-def objects(value: Json) -> list[dict[str, Json]]:
-    """A list of objects; empty for null. Raises Malformed for anything else."""
-    return [obj(entry) for entry in entries(value)]
-
-
-def text(value: Json) -> str:
-    """Text without blanks around it; empty for null. Raises Malformed for an object or a list."""
-    if isinstance(value, (dict, list)):
-        raise Malformed(f"Amazon sent {type(cast(object, value)).__name__} where text belongs", shown(value))
-    return "" if value is None else str(value).strip()
+obj = partial(replies.obj, "Amazon")
+entries = partial(replies.entries, "Amazon")
+objects = partial(replies.objects, "Amazon")
+text = partial(replies.text, "Amazon")
+reading = partial(replies.reading, "Amazon")
+shown = replies.shown
 
 
 def within(value: Json, *steps: str) -> dict[str, Json]:
@@ -48,27 +21,6 @@ def within(value: Json, *steps: str) -> dict[str, Json]:
     return obj(value)
 
 
-def shown(raw: Json) -> str:
-    """Text of a record, for `Malformed.raw`."""
-    return json.dumps(raw, default=str)
-
-
 def stamp(moment: datetime) -> str:
     """A moment as Amazon writes and reads it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@contextmanager
-def reading(what: str, raw: Json) -> Generator[None]:
-    """Turn what a record of an unexpected shape does to its reader into Malformed, its values quoted nowhere."""
-    try:
-        yield
-    except Malformed as error:
-        raise Malformed(f"Amazon's {what} could not be read: {error}", shown(raw)) from error
-    except ValidationError as error:
-        fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors(include_input=False)}))
-        raise Malformed(f"Amazon's {what} does not fit: {fields}", shown(raw)) from None
-    except KeyError as error:
-        raise Malformed(f"Amazon's {what} could not be read: {error} is missing", shown(raw)) from None
-    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise Malformed(f"Amazon's {what} could not be read: {type(error).__name__}", shown(raw)) from error

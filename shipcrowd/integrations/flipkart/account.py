@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from shipcrowd.integrations.flipkart import webhooks
 from shipcrowd.kernel.errors import Invalid
+from shipcrowd.kernel.validation import expected
 
 _SELLER = re.compile(r"[a-z0-9][a-z0-9_-]{3,63}")
 _NEVER_MINTED = datetime(2000, 1, 1, tzinfo=UTC)
@@ -139,13 +140,9 @@ def store_id(typed: str) -> str:
 
 def flipkart_app(app: BaseModel) -> FlipkartApp:
     """The app settings under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(app, FlipkartApp):
-        raise TypeError(f"Flipkart needs FlipkartApp settings, not {type(app).__name__}")
-    return app
+    return expected(FlipkartApp, app)
 
 
 def flipkart_credentials(credentials: BaseModel) -> FlipkartCredentials:
     """The credentials under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(credentials, FlipkartCredentials):
-        raise TypeError(f"Flipkart needs FlipkartCredentials, not {type(credentials).__name__}")
-    return credentials
+    return expected(FlipkartCredentials, credentials)

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from shipcrowd.kernel.errors import Invalid
+from shipcrowd.kernel.validation import expected
 
 SHOP = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*\.myshopify\.com", re.ASCII)
 """Shopify's own rule for a shop's domain, matched whole: anything looser lets a stranger choose the host we call."""
@@ -103,13 +104,9 @@ def store_id(typed: str) -> str:
 
 def shopify_app(app: BaseModel) -> ShopifyApp:
     """The app settings under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(app, ShopifyApp):
-        raise TypeError(f"Shopify needs ShopifyApp settings, not {type(app).__name__}")
-    return app
+    return expected(ShopifyApp, app)
 
 
 def shopify_credentials(credentials: BaseModel) -> ShopifyCredentials:
     """The credentials under their own type; a TypeError means that wiring mixed up two vendors."""
-    if not isinstance(credentials, ShopifyCredentials):
-        raise TypeError(f"Shopify needs ShopifyCredentials, not {type(credentials).__name__}")
-    return credentials
+    return expected(ShopifyCredentials, credentials)

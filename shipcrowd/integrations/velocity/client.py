@@ -21,6 +21,7 @@ from shipcrowd.integrations.velocity import reading, refusals
 from shipcrowd.integrations.velocity.credentials import VelocityCredentials
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, Refused, Reply, Unavailable
+from shipcrowd.kernel.validation import expected
 
 BASE_URL = "https://shazam.velocity.in"
 """Production. `account.settings["base_url"]` names another: staging is https://shazam.stagingvelocity.in."""
@@ -70,10 +71,8 @@ class VelocityClient:
     """One account at Velocity. Share it within a process: renewals of its token wait for each other."""
 
     def __init__(self, account: CourierAccount) -> None:
-        if not isinstance(account.credentials, VelocityCredentials):
-            raise TypeError(f"a Velocity account needs VelocityCredentials, not {type(account.credentials).__name__}")
         self._account = account
-        self._credentials = account.credentials
+        self._credentials = expected(VelocityCredentials, account.credentials)
         self._base = (account.settings.get("base_url") or BASE_URL).rstrip("/")
         self._signing_in = asyncio.Lock()
         self._rest_until: datetime | None = None

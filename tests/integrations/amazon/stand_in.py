@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from shipcrowd.channels import jobs, listening, open, service, vendors
+from shipcrowd.channels import jobs, open, service, taking, vendors
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
@@ -25,7 +25,7 @@ from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonOrder, N
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.settings import settings
-from tests.support import drain
+from tests.support import body_of, drain
 
 QUEUE_HOST = "sqs.eu-west-1.amazonaws.com"
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:spapi"
@@ -39,12 +39,7 @@ class Post:
         self.letters: list[bytes] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body = await body_of(receive)
         self.letters.append(json.loads(body)["MessageBody"].encode())
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
@@ -81,7 +76,7 @@ class Amazons:
             await self.whole.postman.drain()
             letters, self.post.letters = self.post.letters, []
             for letter in letters:
-                await listening.take(amazons.vendor, letter)
+                await taking.take(amazons.vendor, letter)
             if not await drain(skip_waits=True) and not self.post.letters:
                 return
 

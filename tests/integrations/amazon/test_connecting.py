@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
-from shipcrowd.channels import health, listening, open, queries, service, vendors
+from shipcrowd.channels import health, open, queries, service, taking, vendors
 from shipcrowd.channels import jobs as channel_jobs
 from shipcrowd.channels.contract import Subscribes
 from shipcrowd.connections import routes
@@ -368,8 +368,8 @@ async def test_a_notification_makes_the_order_be_read(far, company, seller, payl
     raw = payload("order_cash_on_delivery")
     far.on("getOrder", {"order": raw})
     told = json.dumps(payload("notification_buyer_asks_to_cancel")).replace("A1INSELLER0001", seller)
-    await listening.take(amazons.vendor, told.encode())
-    await listening.take(amazons.vendor, told.encode())
+    await taking.take(amazons.vendor, told.encode())
+    await taking.take(amazons.vendor, told.encode())
     await drain(skip_waits=True)
     assert [asked.path["orderId"] for asked in far.calls("getOrder")] == [raw["orderId"]]
     async with acting_for(company) as session:

@@ -12,7 +12,7 @@ import pytest
 from aiobotocore.session import AioSession
 from moto.server import ThreadedMotoServer
 
-from shipcrowd.channels import listening, vendors
+from shipcrowd.channels import listening, taking, vendors
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
@@ -244,7 +244,7 @@ async def deliveries(company: UUID) -> list[inbox.Delivery]:
 
 
 async def handle(body: bytes) -> None:
-    await listening.take(amazons.vendor, body)
+    await taking.take(amazons.vendor, body)
 
 
 async def test_a_notification_is_in_the_inbox_before_it_leaves_the_queue(queue, company, store, seller, told):
@@ -274,11 +274,11 @@ async def test_twice_the_same_is_one_and_order_does_not_matter(queue, company, s
 
 
 async def test_a_seller_nobody_connected_is_counted_and_done_with(queue, company, store, told, seller):
-    before = listening.STRAYS.labels("amazon")._value.get()
+    before = taking.STRAYS.labels("amazon")._value.get()
     await queue.put(told().replace(seller, "A0NOBODY12345"))
     async with reading(queue, handle):
         await until(lambda: _is(queue.left, 0))
-    assert listening.STRAYS.labels("amazon")._value.get() == before + 1
+    assert taking.STRAYS.labels("amazon")._value.get() == before + 1
     assert await deliveries(company) == []
     assert queue.kept == []
 

@@ -8,7 +8,7 @@ import time_machine
 from sqlalchemy import select
 
 from shipcrowd import doctor, support
-from shipcrowd.channels import listening, own_keys
+from shipcrowd.channels import own_keys, taking
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections.models import Status
 from shipcrowd.integrations import amazon
@@ -76,7 +76,7 @@ async def test_the_same_news_again_is_one_and_late_news_puts_nothing_back(amazon
     amazons.post.letters.clear()
     before = len(await audited())
     for letter in (second, first, second, first):
-        await listening.take(amazon.vendor, letter)
+        await taking.take(amazon.vendor, letter)
     assert len(await kept()) == 2
     assert len(await audited()) == before + 2
     first_to_try, *_ = await app_secrets.usable("amazon", CLIENT, app_settings(amazon.vendor).client_secret)
@@ -86,7 +86,7 @@ async def test_the_same_news_again_is_one_and_late_news_puts_nothing_back(amazon
 async def test_an_old_secret_is_tried_while_it_still_works(amazons):
     """News that does not hold: the secret that speaks is refused, and the one before it gets the token."""
     body = news(newClientSecret="amzn1.oa2-cs.v1.nobody-knows-it", newClientSecretExpiryTime="2027-05-01T00:00:00Z")
-    await listening.take(amazon.vendor, body)
+    await taking.take(amazon.vendor, body)
     assert await own_token()
     [row] = await kept()
     assert crypto.keyring().open(row.secret, app_secrets.about(row.company_id, row.id)).startswith(b"amzn1.oa2-cs")
@@ -107,9 +107,7 @@ async def test_when_no_secret_works_the_operator_is_told_and_no_store_is_cut(ama
 async def test_the_secret_of_a_sellers_own_application_stays_theirs(amazons, company):
     seller = amazons.seller()
     theirs = amazons.desk.private_app(seller.id)
-    await listening.take(
-        amazon.vendor, news(newClientSecret="ours-now", newClientSecretExpiryTime="2027-05-01T00:00:00Z")
-    )
+    await taking.take(amazon.vendor, news(newClientSecret="ours-now", newClientSecretExpiryTime="2027-05-01T00:00:00Z"))
     keys = lwa.keys(
         app_settings(amazon.vendor),
         AmazonCredentials.model_validate(
@@ -133,7 +131,7 @@ async def test_the_secret_of_a_sellers_own_application_stays_theirs(amazons, com
 )
 async def test_news_of_another_application_and_news_without_a_secret_are_put_aside(amazons, changes):
     with pytest.raises(Unusable) as raised:
-        await listening.take(amazon.vendor, news(**changes))
+        await taking.take(amazon.vendor, news(**changes))
     assert "the-new-one" not in str(raised.value)
     assert await kept() == []
 
@@ -141,7 +139,7 @@ async def test_news_of_another_application_and_news_without_a_secret_are_put_asi
 async def test_the_doctor_says_when_it_ends_and_that_it_must_be_changed(amazons):
     config = settings()
     assert "not known here" in await doctor.application_keys(config)
-    await listening.take(amazon.vendor, expiry(datetime.now(UTC) + timedelta(days=29)))
+    await taking.take(amazon.vendor, expiry(datetime.now(UTC) + timedelta(days=29)))
     with pytest.raises(ValueError, match="rotate-secret"):
         await doctor.application_keys(config)
     amazons.desk.rotate_secret()

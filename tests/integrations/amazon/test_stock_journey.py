@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from shipcrowd.channels import listening, reading, service, stocking, vendors
+from shipcrowd.channels import reading, service, stocking, taking, vendors
 from shipcrowd.channels import stock as pushes
 from shipcrowd.channels.models import ListingRow, MarketplaceStock, StockFeed, StockItem, StoreSync, SyncEntry
 from shipcrowd.channels.stock import Level
@@ -75,7 +75,7 @@ class Shop:
         """What Amazon wrote into our queue of this type arrives, once each; how many letters."""
         letters = [one for one in self.desk.postman.log if one.topic == topic]
         for letter in letters:
-            await listening.take(amazons.vendor, json.loads(letter.body)["MessageBody"].encode())
+            await taking.take(amazons.vendor, json.loads(letter.body)["MessageBody"].encode())
         return len(letters)
 
     async def read_all(self) -> None:

@@ -1,7 +1,7 @@
 """A seller of Amazon's in the world of the journeys, and the queue Amazon writes to.
 
 The queue is SQS's SendMessage and a list: a story says when its letters are read, in which order and how often. What
-reads them is what reads the real one (`channels.listening.take`); the real protocol is tested with moto, and by the
+reads them is what reads the real one (`channels.taking.take`); the real protocol is tested with moto, and by the
 demo.
 """
 
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shipcrowd.channels import listening, vendors
+from shipcrowd.channels import taking, vendors
 from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.sandbox.amazon.schemas import AmazonOrderView, NewAmazonOrder, NewSeller
 from tests.journeys.world import Seller, World
@@ -49,7 +49,7 @@ class Queue:
         if shuffled:
             shuffled.shuffle(letters)
         for letter in letters:
-            await listening.take(vendors.vendor("amazon"), letter)
+            await taking.take(vendors.vendor("amazon"), letter)
         return len(letters)
 
 

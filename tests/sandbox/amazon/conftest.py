@@ -15,6 +15,7 @@ import pytest
 from shipcrowd.sandbox.amazon.desk import AmazonDesk
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewSeller, SellerView
 from shipcrowd.sandbox.desk import Desk
+from tests.support import body_of
 
 SPECS = Path(os.environ.get("SHIPCROWD_SPECS", Path(__file__).parents[4] / "shared" / "specs")) / "amazon"
 API = "https://sellingpartnerapi-eu.amazon.com"
@@ -175,12 +176,7 @@ class Queue:
         return [one for one in self.messages if kind in (one.get("NotificationType"), one.get("notificationType"))]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body = await body_of(receive)
         self.raw.append(json.loads(body))
         self.messages.append(json.loads(self.raw[-1]["MessageBody"]))
         await send({"type": "http.response.start", "status": 200, "headers": []})
