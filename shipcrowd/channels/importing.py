@@ -67,6 +67,24 @@ class Taken:
 Also = Callable[[AsyncSession, Taken], Awaitable[None]]
 
 
+ROWS = 100
+"""Pages that came together are stored together up to about so many orders."""
+
+
+def together(pages: Sequence[Page]) -> list[tuple[Page, int]]:
+    """Small pages as fewer larger ones, each with how many it was."""
+    joined: list[tuple[Page, int]] = []
+    for page in pages:
+        if joined and len(joined[-1][0].orders) + len(page.orders) <= ROWS:
+            before, count = joined.pop()
+            through = before.through if page.through is None else page.through
+            page, count = Page(before.orders + page.orders, before.failed + page.failed, through), count + 1
+            joined.append((page, count))
+        else:
+            joined.append((page, 1))
+    return joined
+
+
 async def take_page(source: Source, page: Page, also: Also) -> Taken:
     """Import a page and keep what failed of it. `also` runs last, in the transaction that brings the page to rest.
 

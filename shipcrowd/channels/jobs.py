@@ -4,6 +4,7 @@ A store's four failures end the same way everywhere: Unavailable is tried again,
 down and shown, Disconnected marks the connection, which pauses all of this until someone connects the store again.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import quote
@@ -235,14 +236,14 @@ async def _not_swept(company_id: UUID, connection_id: UUID) -> None:
 async def _read_pages(run: Run) -> bool:
     """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
     a run that ended where it began would begin there again."""
-    pages = opened(run.connection).orders(run.since)
-    async with waiting.closing(pages):
-        async for page in pages:
+    async with contextlib.aclosing(waiting.ahead(opened(run.connection).orders(run.since))) as come:
+        async for some in come:
+            for page, count in importing.together(some):
 
-            async def also(session: AsyncSession, taken: Taken, page: Page = page) -> None:
-                await sweeps.advance(session, run, taken, page.through)
+                async def also(session: AsyncSession, taken: Taken, page: Page = page, count: int = count) -> None:
+                    await sweeps.advance(session, run, taken, page.through, pages=count)
 
-            await importing.take_page(run.source, page, also)
+                await importing.take_page(run.source, page, also)
             if clock.now() - run.started_at > RUN and run.position > run.since:
                 return False
     return True

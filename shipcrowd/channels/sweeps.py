@@ -96,8 +96,8 @@ def _start(sync: StoreSync, connection: Connection) -> datetime:
     return sync.swept_through - vendors.vendor(connection.vendor).overlap
 
 
-async def advance(session: AsyncSession, run: Run, taken: Taken, through: datetime | None) -> None:
-    """A page was taken in: move the mark, renew the lease. Raises LeaseLost."""
+async def advance(session: AsyncSession, run: Run, taken: Taken, through: datetime | None, *, pages: int = 1) -> None:
+    """Pages were taken in: move the mark, renew the lease. Raises LeaseLost."""
     lease = clock.now() + LEASE
     moved = await session.execute(
         update(StoreSync)
@@ -117,7 +117,7 @@ async def advance(session: AsyncSession, run: Run, taken: Taken, through: dateti
         update(SyncEntry)
         .where(SyncEntry.id == run.entry_id)
         .values(
-            pages=SyncEntry.pages + 1,
+            pages=SyncEntry.pages + pages,
             inserted=SyncEntry.inserted + taken.inserted,
             updated=SyncEntry.updated + taken.updated,
             unchanged=SyncEntry.unchanged + taken.unchanged,

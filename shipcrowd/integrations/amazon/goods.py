@@ -210,7 +210,7 @@ def _units(value: Json) -> int:
     if value is None:
         return 0
     if not _whole(value):
-        raise ValueError("a number of units is none")
+        raise Malformed("a number of units is none")
     return value
 
 

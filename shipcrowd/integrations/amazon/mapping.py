@@ -191,12 +191,12 @@ def _breakdown(items: Sequence[dict[str, Json]], kind: str, currency: str) -> Mo
 
 
 def _money(value: Json, currency: str) -> Money | None:
-    """An amount; None where there is none. Raises ValueError for one of another currency than the order's."""
+    """An amount; None where there is none. Raises Malformed for one of another currency than the order's."""
     stated = obj(value)
     if stated.get("amount") is None:
         return None
     if text(stated.get("currencyCode")) not in ("", currency):
-        raise ValueError("an order in two currencies")
+        raise Malformed("an order in two currencies")
     return Money.rupees(text(stated["amount"]))
 
 
@@ -316,7 +316,7 @@ def _attributes(raw: Json, fulfilment: dict[str, Json], programs: Sequence[str])
 def _time(value: Json) -> datetime:
     moment = datetime.fromisoformat(text(value))
     if moment.tzinfo is None:
-        raise ValueError("a time without a zone")
+        raise Malformed("a time without a zone")
     return moment.astimezone(UTC)
 
 

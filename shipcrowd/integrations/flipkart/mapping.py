@@ -23,7 +23,7 @@ from shipcrowd.integrations.flipkart.reading import (
     unmasked,
 )
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Json
+from shipcrowd.kernel.outbound import Json, Malformed
 from shipcrowd.orders.schemas import Fulfilment, IncomingLine, IncomingOrder, Payment, SourceState
 from shipcrowd.pincodes.address import Address
 
@@ -100,7 +100,7 @@ def incoming_order(shipment: Json, details: Json = None) -> IncomingOrder:
         dated = [at for item in how.items if (at := moment(item.raw.get("orderDate")))]
         placed = min(dated) if dated else moment(raw["dispatchAfterDate"])
         if placed is None:
-            raise ValueError("no date")
+            raise Malformed("no date")
         address, withheld = _address(known, how)
         bill_to = _read_address(obj(known.get("billingAddress")), obj(known.get("buyerDetails")), phone=how.self_ship)
         return IncomingOrder(
@@ -176,7 +176,7 @@ def listing(raw: Json) -> Listing:
     with reading("listing", found):
         sku, product = plain(first(found, "sku_id", "sku")), plain(found["product_id"])
         if not sku or not product:
-            raise ValueError("a listing without its SKU or product")
+            raise Malformed("a listing without its SKU or product")
         price = obj(found.get("price"))
         amount = first(price, "selling_price", "flipkart_selling_price")
         return Listing(
@@ -220,7 +220,7 @@ def split_variant(external_variant_id: str) -> tuple[str, str] | None:
 def _id(raw: Mapping[str, Json]) -> str:
     found = text(raw["shipmentId"])
     if not found:
-        raise ValueError("a shipment without its id")
+        raise Malformed("a shipment without its id")
     return found
 
 
@@ -230,7 +230,7 @@ def _items(raw: Mapping[str, Json]) -> list[Item]:
     for entry in objects(raw["orderItems"]):
         parts.setdefault(text(entry["orderItemId"]), []).append(entry)
     if not parts:
-        raise ValueError("a shipment without items")
+        raise Malformed("a shipment without items")
     return [_item(item, entries) for item, entries in parts.items()]
 
 

@@ -10,7 +10,7 @@ from typing import cast
 
 from shipcrowd.kernel import replies
 from shipcrowd.kernel.clock import IST
-from shipcrowd.kernel.outbound import Json
+from shipcrowd.kernel.outbound import Json, Malformed
 
 obj = partial(replies.obj, "Flipkart")
 text = partial(replies.text, "Flipkart")
@@ -45,10 +45,10 @@ def unmasked(value: Json) -> str:
 
 
 def units(value: Json) -> int:
-    """A whole number of units, zero or more. Raises ValueError."""
+    """A whole number of units, zero or more. Raises ValueError or Malformed."""
     number = int(value)
     if isinstance(value, bool) or number < 0 or Decimal(str(value)) != number:
-        raise ValueError("a quantity is a whole number")
+        raise Malformed("a quantity is a whole number")
     return number
 
 
@@ -66,10 +66,10 @@ def spoken(at: datetime) -> str:
 
 
 def decimal(value: Json) -> Decimal | None:
-    """A number; None for null. Raises ValueError."""
+    """A number; None for null. Raises Malformed."""
     if value in (None, ""):
         return None
     try:
         return Decimal(str(value))
     except InvalidOperation:
-        raise ValueError("not a number") from None
+        raise Malformed("not a number") from None

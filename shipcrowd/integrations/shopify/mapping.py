@@ -14,7 +14,7 @@ from shipcrowd.integrations.shopify import words
 from shipcrowd.integrations.shopify.raw import entries, nodes, obj, objects, reading
 from shipcrowd.integrations.shopify.words import Standing, tail
 from shipcrowd.kernel.money import Money
-from shipcrowd.kernel.outbound import Json
+from shipcrowd.kernel.outbound import Json, Malformed
 from shipcrowd.orders.schemas import IncomingLine, IncomingOrder
 from shipcrowd.pincodes.address import Address, indian_mobile
 
@@ -420,7 +420,7 @@ def _money(amount: Json) -> Money | None:
 
 def _required(amount: Money | None, field: str) -> Money:
     if amount is None:
-        raise ValueError(f"{field} is missing")
+        raise Malformed(f"{field} is missing")
     return amount
 
 
@@ -435,5 +435,5 @@ def _upper(word: str | None) -> str | None:
 def _time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("a time without its zone")
+        raise Malformed("a time without its zone")
     return moment.astimezone(UTC)

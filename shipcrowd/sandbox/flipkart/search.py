@@ -5,8 +5,10 @@ as Flipkart's are: while shipments change, others slip from one page to another.
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import cast
 
 from shipcrowd.sandbox.flipkart import trade, wire
@@ -75,8 +77,8 @@ def next_page(world: World, seller: Seller, token: str) -> Json:
 
 
 def _page(world: World, seller: Seller, query: Json, number: int) -> Json:
-    found = _result(seller, query)
     size = query["size"]
+    found = _result(seller, query, (number + 1) * size + 1)
     page = found[number * size : (number + 1) * size]
     more = len(found) > (number + 1) * size
     answer: Json = {"hasMore": more, "shipments": [wire.shipment(world, one) for one in page]}
@@ -97,20 +99,40 @@ def drift(world: World, seller: Seller, page: Sequence[Shipment]) -> None:
             touch(seller, shipment)
 
 
-def _result(seller: Seller, query: Json) -> list[Shipment]:
-    """All that fits, in order; kept until anything of this seller changes."""
+def _result(seller: Seller, query: Json, most: int) -> list[Shipment]:
+    """The first `most` that fit or more, in order; kept until anything of this seller changes."""
     key = json.dumps([query["filter"], query["sort"]], sort_keys=True)
     kept = seller.pages.get(key)
-    if kept and kept[0] == seller.revision:
-        return kept[1]
-    wanted = checks(query["filter"])
-    found = [one for one in seller.shipments.values() if all(fits(one) for fits in wanted)]
-    sorting = SORTS[query["sort"]["field"]]
-    found.sort(key=lambda one: (sorting(one), one.id), reverse=query["sort"].get("order") == "desc")
-    while len(seller.pages) >= KEPT_RESULTS:
-        del seller.pages[next(iter(seller.pages))]
-    seller.pages[key] = (seller.revision, found)
+    if kept is None or kept[0] != seller.revision:
+        while len(seller.pages) >= KEPT_RESULTS:
+            del seller.pages[next(iter(seller.pages))]
+        kept = seller.pages[key] = (seller.revision, [], _fitting(seller, query))
+    _, found, others = kept
+    found.extend(islice(others, max(most - len(found), 0)))
     return found
+
+
+def _fitting(seller: Seller, query: Json) -> Iterator[Shipment]:
+    """Those that fit, in order, looked for as they are asked for."""
+    asked, field = query["filter"], query["sort"]["field"]
+    wanted = checks(asked)
+    times, shipments = _in_order(seller, field)
+    if field in asked:
+        start, end = _window(field, asked[field])
+        shipments = shipments[bisect_left(times, start) : bisect_right(times, end)]
+    if query["sort"].get("order") == "desc":
+        shipments = shipments[::-1]
+    return (one for one in shipments if all(fits(one) for fits in wanted))
+
+
+def _in_order(seller: Seller, field: str) -> tuple[list[datetime], list[Shipment]]:
+    """All shipments of a seller by one of their times, and these times."""
+    kept = seller.ordered.get(field)
+    if kept is None or kept[0] != seller.revision:
+        sorting = SORTS[field]
+        shipments = sorted(seller.shipments.values(), key=lambda one: (sorting(one), one.id))
+        kept = seller.ordered[field] = (seller.revision, [sorting(one) for one in shipments], shipments)
+    return kept[1:]
 
 
 def checks(asked: Json) -> list[Test]:
@@ -161,11 +183,16 @@ def _cancelled(asked: Json) -> list[Test]:
 
 
 def _between(name: str, dates: Callable[[Shipment], Sequence[datetime]], asked: object) -> Test:
+    start, end = _window(name, asked)
+    return lambda it: any(start <= at <= end for at in dates(it))
+
+
+def _window(name: str, asked: object) -> tuple[datetime, datetime]:
     window = wire.part(asked)
     start, end = wire.read_moment(window.get("from")), wire.read_moment(window.get("to"))
     if start is None or end is None or start > end:
         raise _bad(f"{name} needs from and to", f"filter.{name}")
-    return lambda it: any(start <= at <= end for at in dates(it))
+    return start, end
 
 
 # --- reading --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -239,6 +239,13 @@ class Calls:
     over: bool = False
 
 
+Found = tuple[int, list[Shipment], Iterator[Shipment]]
+"""At which revision, what was found so far, and where the looking goes on."""
+
+Ordered = tuple[int, list[datetime], list[Shipment]]
+"""At which revision, the times in order, and the shipments in the same."""
+
+
 @dataclass(eq=False)
 class Seller:
     id: str
@@ -253,7 +260,8 @@ class Seller:
     calls: Calls = field(default_factory=Calls)
     revision: int = 0
     """Grows with every change, so that what was worked out from the whole can be kept until the next one."""
-    pages: dict[str, tuple[int, list[Shipment]]] = field(default_factory=dict[str, tuple[int, list[Shipment]]])
+    pages: dict[str, Found] = field(default_factory=dict[str, Found])
+    ordered: dict[str, Ordered] = field(default_factory=dict[str, Ordered])
     pending: tuple[int, dict[tuple[str, str], int]] | None = None
 
 
