@@ -191,6 +191,14 @@ class SalesChannel(Protocol):
 
 
 @runtime_checkable
+class ReadsSeveral(Protocol):
+    async def orders_named(self, external_ids: Sequence[str]) -> Page:
+        """These orders (20 at most), read afresh with fewer calls than one each. One the channel does not have is in
+        no part of the page."""
+        ...
+
+
+@runtime_checkable
 class AnnouncesDispatch(Protocol):
     async def dispatched(self, order_ref: str, dispatch: Dispatch) -> str | None:
         """Tell the channel a parcel was booked; its id for that, for later milestones. Safe to repeat."""

@@ -48,12 +48,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a page."""
+    """What became of a page. `changed` are the ids at the store of what was inserted or updated."""
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     failed: int = 0
+    changed: frozenset[str] = frozenset()
 
     def __add__(self, other: "Taken") -> "Taken":
         return Taken(
@@ -61,6 +62,7 @@ class Taken:
             self.updated + other.updated,
             self.unchanged + other.unchanged,
             self.failed + other.failed,
+            self.changed | other.changed,
         )
 
 
@@ -132,7 +134,7 @@ async def take(session: AsyncSession, source: Source, incoming: Sequence[Incomin
         session, connection_id=source.connection_id, source=source.vendor, incoming=incoming
     )
     await failures.resolve(session, source.connection_id, [order.external_id for order in incoming])
-    return Taken(len(imported.inserted), len(imported.updated), imported.unchanged)
+    return Taken(len(imported.inserted), len(imported.updated), imported.unchanged, changed=imported.external_ids)
 
 
 async def keep_order(session: AsyncSession, source: Source, order: IncomingOrder, error: Exception) -> None:
@@ -142,7 +144,7 @@ async def keep_order(session: AsyncSession, source: Source, order: IncomingOrder
 
 async def keep(session: AsyncSession, source: Source, external_id: str, reason: str, raw: Json = None) -> None:
     """Keep what could not be taken in; without what it looked like where its buyer is forgotten."""
-    if raw is not None and await privacy.any_forgotten(session, source.connection_id, [external_id]):
+    if raw is not None and await privacy.forgotten(session, source.connection_id, [external_id]):
         raw = None
     await failures.keep(
         session,

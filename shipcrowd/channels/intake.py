@@ -1,4 +1,4 @@
-"""What a stored webhook delivery means, done in the transaction that settles it."""
+"""What stored webhook deliveries of one account mean, done in the transaction that settles them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,34 +27,85 @@ from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import audit, inbox
 from shipcrowd.kernel.inbox import Delivery, Outcome
 from shipcrowd.orders import privacy
+from shipcrowd.orders.schemas import IncomingOrder
 
 
 @dataclass(frozen=True)
 class Follow:
-    """What is still to be done by jobs: orders to be read afresh, a store to be asked whether it still knows us."""
+    """What is still to be done by jobs: orders to be read afresh, a store to be asked whether it still knows us, the
+    deliveries by which somebody's privacy is asked for."""
 
     connection_id: UUID
     touched: tuple[str, ...] = ()
     ask_whether_left: bool = False
-    privacy: bool = False
+    privacy: tuple[UUID, ...] = ()
 
 
-async def handle(session: AsyncSession, delivery: Delivery) -> Follow | None:
-    """Do what the delivery says and settle it. Raises one of importing.UNREADABLE when it cannot be read."""
-    connection = await connections.find(session, vendor=delivery.vendor, external_id=delivery.store)
+@dataclass(frozen=True)
+class _Said:
+    """A delivery and what it says, its orders by their ids at the store."""
+
+    delivery: Delivery
+    news: Sequence[ChannelEvent]
+
+    @property
+    def changed(self) -> list[IncomingOrder]:
+        return [event.order for event in self.news if isinstance(event, OrderChanged)]
+
+    @property
+    def touched(self) -> list[str]:
+        return [event.external_id for event in self.news if isinstance(event, OrderTouched)]
+
+    @property
+    def returned(self) -> list[str]:
+        return [event.external_id for event in self.news if isinstance(event, ReturnTouched)]
+
+    @property
+    def orders(self) -> list[str]:
+        return [*(order.external_id for order in self.changed), *self.touched]
+
+
+async def handle(session: AsyncSession, deliveries: Sequence[Delivery]) -> Follow | None:
+    """Do what deliveries of one account say and settle them. Raises one of importing.UNREADABLE when one cannot be
+    read."""
+    connection = await connections.find(session, vendor=deliveries[0].vendor, external_id=deliveries[0].store)
     if connection is None:
-        inbox.settle(delivery, Outcome.ignored, "the store is not connected here any more")
+        for delivery in deliveries:
+            inbox.settle(delivery, Outcome.ignored, "the store is not connected here any more")
         return None
-    vendor = vendors.vendor(delivery.vendor)
-    headers, body = inbox.opened(delivery)
-    news = vendor.webhooks.read(delivery.topic, body, headers)
-    follow, done, notes = await _act(session, connection, delivery, news)
-    inbox.settle(delivery, Outcome.handled if done else Outcome.ignored, "; ".join(notes))
-    await failures.resolve(session, connection.id, [item_of(delivery.id)])
-    named = [event.order.external_id for event in news if isinstance(event, OrderChanged)]
-    if await privacy.any_forgotten(session, connection.id, [*named, *follow.touched]):
-        delivery.body = None  # it would bring a forgotten buyer back
-    return follow
+    webhooks = vendors.vendor(connection.vendor).webhooks
+    all_said: list[_Said] = []
+    for delivery in deliveries:
+        headers, body = inbox.opened(delivery)
+        all_said.append(_Said(delivery, webhooks.read(delivery.topic, body, headers)))
+    reading = connection.status == Status.connected
+    taken, touched = Taken(), dict.fromkeys(each for said in all_said for each in said.touched)
+    if reading:
+        if returned := list(dict.fromkeys(each for said in all_said for each in said.returned)):
+            await returns_touched(session, connection, returned)
+        source = Source(connection.company_id, connection.id, connection.vendor)
+        taken = await importing.take(session, source, [order for said in all_said for order in said.changed])
+        await sweeps.seen_webhook(
+            session, connection.id, max(delivery.received_at for delivery in deliveries), taken.inserted
+        )
+    asks = False
+    for said in all_said:
+        done, notes, unsure = await _act(session, connection, said, taken, reading=reading)
+        inbox.settle(said.delivery, Outcome.handled if done else Outcome.ignored, "; ".join(notes))
+        asks = asks or unsure
+    await failures.resolve(session, connection.id, [item_of(delivery.id) for delivery in deliveries])
+    named = [each for said in all_said for each in said.orders]
+    forgotten = await privacy.forgotten(session, connection.id, named)
+    for said in all_said:
+        if forgotten.intersection(said.orders):
+            said.delivery.body = None  # it would bring a forgotten buyer back
+    # What is not read now is not lost: the sweep after a resume or a reconnect starts where the last one ended.
+    return Follow(
+        connection.id,
+        tuple(touched) if reading else (),
+        asks,
+        tuple(said.delivery.id for said in all_said if any(isinstance(event, PrivacyAsk) for event in said.news)),
+    )
 
 
 def item_of(delivery_id: UUID) -> str:
@@ -63,29 +114,18 @@ def item_of(delivery_id: UUID) -> str:
 
 
 async def _act(
-    session: AsyncSession, connection: Connection, delivery: Delivery, news: Sequence[ChannelEvent]
-) -> tuple[Follow, bool, list[str]]:
-    reading = connection.status == Status.connected
-    changed = [event.order for event in news if isinstance(event, OrderChanged)]
-    touched = tuple(dict.fromkeys(event.external_id for event in news if isinstance(event, OrderTouched)))
+    session: AsyncSession, connection: Connection, said: _Said, taken: Taken, *, reading: bool
+) -> tuple[bool, list[str], bool]:
+    """Whether it meant anything to us, what is noted of it, whether the store must be asked if it left."""
     done, notes, ask = False, list[str](), False
-    returned = list(dict.fromkeys(event.external_id for event in news if isinstance(event, ReturnTouched)))
-    taken = Taken()
-    if returned and reading:
-        await returns_touched(session, connection, returned)
-        done = True
-    if changed or touched:
-        if reading:
-            source = Source(connection.company_id, connection.id, connection.vendor)
-            taken = await importing.take(session, source, changed)
-            done = True
-            if changed and not taken.inserted and not taken.updated:
-                notes.append("nothing newer than what we hold")
-        else:
-            # Not lost: the sweep after a resume or a reconnect starts where the last one ended.
-            touched = ()
-            notes.append(f"the store is {connection.status}")
-    for event in news:
+    if said.orders and not reading:
+        notes.append(f"the store is {connection.status}")
+    elif said.orders or said.returned:
+        done = reading
+        changed = {order.external_id for order in said.changed}
+        if changed and not changed & taken.changed:
+            notes.append("nothing newer than what we hold")
+    for event in said.news:
         match event:
             case OrderChanged() | OrderTouched() | ReturnTouched():
                 pass
@@ -94,7 +134,7 @@ async def _act(
                 done, ask = done or left, ask or unsure
                 notes.append(words)
             case PrivacyAsk():
-                notes.append(await _privacy(session, connection, delivery, event))
+                notes.append(await _privacy(session, connection, event))
                 done = True
             case FeedFinished():
                 waits = await _feed_finished(session, connection, event)
@@ -108,12 +148,9 @@ async def _act(
                 done = True
             case NothingToDo():
                 notes.append(f"nothing to do for {event.topic}")
-    if not news:
+    if not said.news:
         notes.append("nothing to do")
-    if reading:
-        await sweeps.seen_webhook(session, connection.id, delivery.received_at, taken.inserted)
-    asked = any(isinstance(event, PrivacyAsk) for event in news)
-    return Follow(connection.id, touched, ask, asked), done or bool(touched), notes
+    return done, notes, ask
 
 
 async def _feed_finished(session: AsyncSession, connection: Connection, event: FeedFinished) -> bool:
@@ -137,7 +174,7 @@ async def _left(session: AsyncSession, connection: Connection, event: StoreLeft)
     return True, "the store removed us", False
 
 
-async def _privacy(session: AsyncSession, connection: Connection, delivery: Delivery, ask: PrivacyAsk) -> str:
+async def _privacy(session: AsyncSession, connection: Connection, ask: PrivacyAsk) -> str:
     """Write down that it was asked. What follows may be long, and is done by a job in steps (`channels.privacy`)."""
     await audit.record(
         session,

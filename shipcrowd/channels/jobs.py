@@ -15,12 +15,13 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import failures, importing, intake, returning, returns, sweeps, vendors, waiting
+from shipcrowd.channels import afresh, failures, importing, intake, returning, returns, sweeps, vendors, waiting
+from shipcrowd.channels.afresh import read_order, read_orders
 from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
 from shipcrowd.channels.cancelling import cancel_order
 from shipcrowd.channels.contract import Page, Subscribes
 from shipcrowd.channels.dispatching import mark_dispatched, parcels_ready
-from shipcrowd.channels.importing import UNREADABLE, Source, Taken
+from shipcrowd.channels.importing import UNREADABLE, Taken
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
@@ -32,7 +33,7 @@ from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.kernel import clock, inbox, tenancy
 from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on
-from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, Refused
+from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.settings import settings
 
@@ -54,6 +55,7 @@ __all__ = [
     "read_listings",
     "read_marketplace_stock",
     "read_order",
+    "read_orders",
     "read_return",
     "read_returns",
     "replay_delivery",
@@ -89,23 +91,39 @@ STORES = Gauge("shipcrowd_stores", "Stores by status", ["status"])
 # --- orders in ------------------------------------------------------------------------------------------------------
 
 
+TOGETHER = 32
+"""Deliveries of one account that are read in one transaction."""
+
+
 @job(retry=PATIENTLY)
 async def take_in(company_id: UUID, delivery_id: UUID) -> None:
-    """Read a stored webhook delivery and do what it says. What cannot be read stays, shown, to be replayed."""
-    try:
-        async with acting_for(company_id) as session:
-            delivery = await inbox.waiting(session, delivery_id)
-            if delivery is None:
-                return
-            follow = await intake.handle(session, delivery)
-            if follow is not None:
-                await _read_orders(session, company_id, follow.connection_id, follow.touched)
-            if follow is not None and follow.privacy:
-                await carry_out.enqueue(session, company_id=company_id, delivery_id=delivery_id)
-            if follow is not None and follow.ask_whether_left:
-                await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
-    except UNREADABLE as error:
-        await _unread(company_id, delivery_id, importing.words(error))
+    """Read a stored webhook delivery and do what it says. What cannot be read stays, shown, to be replayed.
+
+    Others of the same account that wait are read with it, so that the more wait, the less each costs."""
+    for most in (TOGETHER, 1):  # one of them may be at fault: then each for itself
+        try:
+            await _taken_in(company_id, delivery_id, most)
+        except UNREADABLE as error:
+            fault = importing.words(error)
+        else:
+            return
+    await _unread(company_id, delivery_id, fault)
+
+
+async def _taken_in(company_id: UUID, delivery_id: UUID, most: int) -> None:
+    async with acting_for(company_id) as session:
+        delivery = await inbox.waiting(session, delivery_id)
+        if delivery is None:
+            return
+        beside = await inbox.waiting_beside(session, delivery, most=most - 1) if most > 1 else ()
+        follow = await intake.handle(session, [delivery, *beside])
+        if follow is None:
+            return
+        await afresh.have_read(session, company_id, follow.connection_id, follow.touched)
+        for asking in follow.privacy:
+            await carry_out.enqueue(session, company_id=company_id, delivery_id=asking)
+        if follow.ask_whether_left:
+            await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
 
 
 @take_in.exhausted
@@ -129,63 +147,6 @@ async def _unread(company_id: UUID, delivery_id: UUID, because: str) -> None:
                 reason=because,
                 delivery_id=delivery_id,
             )
-
-
-async def _read_orders(
-    session: AsyncSession, company_id: UUID, connection_id: UUID, external_ids: Sequence[str]
-) -> None:
-    payloads = [
-        {"company_id": company_id, "connection_id": connection_id, "external_id": external_id}
-        for external_id in external_ids
-    ]
-    keys = [f"{connection_id}:{external_id}" for external_id in external_ids]
-    await enqueue_many(session, read_order, payloads, keys=keys)
-
-
-@job(retry=PATIENTLY)
-async def read_order(company_id: UUID, connection_id: UUID, external_id: str) -> None:
-    """Read one order afresh from its store."""
-    connection = await connected(company_id, connection_id)
-    if connection is None:
-        return  # the sweep after a resume or a reconnect starts where the last one ended
-    source = Source(company_id, connection_id, connection.vendor)
-    page, gone = Page(()), False
-    try:
-        page = Page((await opened(connection).order(external_id),))
-    except Disconnected as failure:
-        await lost(connection, failure)
-        return
-    except Refused as refusal:
-        gone = refusal.code == "not_found"
-        if not gone:
-            await _keep(source, external_id, refusal.message)
-            return
-    except UNREADABLE as error:
-        await _keep(source, external_id, importing.words(error), error.raw if isinstance(error, Malformed) else None)
-        return
-
-    async def also(session: AsyncSession, taken: Taken) -> None:
-        await connections.worked(session, connection_id)
-        await sweeps.count(session, connection_id, taken.inserted)
-        if gone:
-            await failures.resolve(session, connection_id, [external_id])
-            await sweeps.note(session, connection, "order", error=f"The store has no order {external_id} (any more).")
-
-    await importing.take_page(source, page, also)
-
-
-@read_order.exhausted
-async def _order_not_read(company_id: UUID, connection_id: UUID, external_id: str) -> None:
-    async with acting_for(company_id) as session:
-        connection = await connections.get(session, connection_id)
-        await connections.failed(session, connection_id, "The store did not answer when asked for an order.")
-    source = Source(company_id, connection_id, connection.vendor)
-    await _keep(source, external_id, "The store did not answer when asked for this order.")
-
-
-async def _keep(source: Source, external_id: str, reason: str, raw: Json = None) -> None:
-    async with acting_for(source.company_id) as session:
-        await importing.keep(session, source, external_id, reason, raw)
 
 
 @job(retry=PATIENTLY, seconds=900)
@@ -384,7 +345,7 @@ async def replay_item(company_id: UUID, item_id: UUID) -> None:
             connection = await connections.get(session, item.connection_id)
             await returning.read_now(session, connection, back_to=item.failed_at - returning.UNREAD_BACK)
         else:
-            await _read_orders(session, company_id, item.connection_id, [item.external_id])
+            await afresh.have_read(session, company_id, item.connection_id, [item.external_id])
 
 
 @job()

@@ -1,6 +1,7 @@
 """Opening a store for calls: its vendor, its credentials, its place in the shared rate limits."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import ClassVar, cast
 from uuid import UUID
 
@@ -50,6 +51,9 @@ ABILITIES: tuple[tuple[str, type], ...] = (
     ("handles_returns", HandlesReturns),
 )
 
+
+LOOKED_UP_FOR = timedelta(seconds=5)
+"""An account's credentials are looked up once for so long; what is given out is good for a minute at least."""
 
 ROOM = 50_000
 
@@ -105,7 +109,8 @@ async def open_courier(slug: str, company_id: UUID, connection_id: UUID) -> Cour
 
 
 def opened(connection: Connection) -> SalesChannel:
-    """The store behind a connection row already read. Its credentials are looked up at each call."""
+    """The store behind a connection row already read. Its credentials are looked up when they are needed, and once for
+    calls that follow one another quickly."""
     return vendors.vendor(connection.vendor).open(account(connection))
 
 
@@ -119,8 +124,13 @@ def account(connection: Connection) -> StoreAccount:
         assert renew is not None
         return await renew(app, http, connection.external_id, held, clock.now())
 
+    held: tuple[datetime, BaseModel] | None = None
+
     async def credentials(*, stale: BaseModel | None = None) -> BaseModel:
-        return await connections.fresh(
+        nonlocal held
+        if stale is None and held is not None and clock.now() - held[0] < LOOKED_UP_FOR:
+            return held[1]
+        found = await connections.fresh(
             connection.company_id,
             connection.id,
             model=vendor.credentials,
@@ -129,6 +139,8 @@ def account(connection: Connection) -> StoreAccount:
             stale=stale,
             renew_at=vendor.renew_at,
         )
+        held = clock.now(), found
+        return found
 
     return _account(vendor, app, connection.external_id, credentials)
 

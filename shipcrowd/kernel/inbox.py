@@ -60,6 +60,7 @@ class Delivery(db.Owned, db.Base):
     __table_args__ = (
         UniqueConstraint("company_id", "vendor", "store", "delivery_id"),
         Index("ix_inbox_recent", "company_id", "received_at"),
+        Index("ix_inbox_waiting", "company_id", "vendor", "store", "id", postgresql_where=text("outcome = 'waiting'")),
         Index("ix_inbox_failed", "company_id", "id", postgresql_where=text("outcome = 'failed'")),
     )
 
@@ -205,6 +206,26 @@ async def waiting(session: AsyncSession, delivery_id: UUID) -> Delivery | None:
             .with_for_update()
         )
     ).scalar_one_or_none()
+
+
+async def waiting_beside(session: AsyncSession, delivery: Delivery, *, most: int) -> Sequence[Delivery]:
+    """Others of the same account that wait and that nobody is at, locked, the oldest first. Their own jobs will find
+    them dealt with."""
+    query = (
+        select(Delivery)
+        .where(
+            Delivery.company_id == delivery.company_id,
+            Delivery.vendor == delivery.vendor,
+            Delivery.store == delivery.store,
+            Delivery.outcome == Outcome.waiting,
+            Delivery.body.is_not(None),
+            Delivery.id != delivery.id,
+        )
+        .order_by(Delivery.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return (await session.execute(query)).scalars().all()
 
 
 def settle(delivery: Delivery, outcome: Outcome, note: str = "") -> None:

@@ -101,10 +101,19 @@ class Job(Generic[P]):
     key: str | None = None
     after: timedelta | None = None
     priority: int = 0
+    slots: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
-    def with_(self, *, key: str | None = None, after: timedelta | None = None, priority: int = 0) -> "Job[P]":
-        """The same job, enqueued under a dedupe key, later, or ahead of others."""
-        return replace(self, key=key, after=after, priority=priority)
+    def with_(
+        self,
+        *,
+        key: str | None = None,
+        after: timedelta | None = None,
+        priority: int = 0,
+        slots: Mapping[str, datetime] | None = None,
+    ) -> "Job[P]":
+        """The same job, enqueued under a dedupe key, later, ahead of others, or with places in rate limits that were
+        reserved for it (see `Later`)."""
+        return replace(self, key=key, after=after, priority=priority, slots=slots or {})
 
     async def enqueue(self, session: AsyncSession, *args: P.args, **kwargs: P.kwargs) -> None:
         """Enqueue in the session's transaction: a rollback leaves no job."""
@@ -170,9 +179,19 @@ async def enqueue_many(
         [job.priority] * len(rows),
         [job.after] * len(rows),
         [None if key is None else f"{job.name}:{key}" for key, _, _ in rows],
-        [{"company": str(owner)} if owner else None for _, _, owner in rows],
+        [_headers(owner, job.slots) for _, _, owner in rows],
         on_conflict="update_priority" if keys is not None else "raise",
     )
+
+
+def _headers(company_id: object, slots: Mapping[str, datetime]) -> dict[str, Any] | None:
+    """What stands beside a job's payload; None for nothing."""
+    said: dict[str, Any] = {"company": str(company_id)} if company_id else {}
+    return (said | {"slots": _written(slots)} if slots else said) or None
+
+
+def _written(slots: Mapping[str, datetime]) -> dict[str, str]:
+    return {key: at.isoformat() for key, at in slots.items()}
 
 
 def _queries(wire: db.Wire) -> Queries:
@@ -245,7 +264,7 @@ async def _attempt(
             await registered.run(**arguments)
         return "done"
     except Later as later:
-        await _note(row, {"slots": {key: at.isoformat() for key, at in later.slots.items()}})
+        await _note(row, {"slots": _written(later.slots)})
         raise queue_errors.RetryRequested(delay=later.delay, reason=str(later)) from later
     except Exception as error:
         words = f"{type(error).__name__}: {error}"[:500]

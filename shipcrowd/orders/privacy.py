@@ -67,16 +67,16 @@ def of_buyer(
     return and_(of_store(company_id, connection_id), or_(false(), *matches))
 
 
-async def any_forgotten(session: AsyncSession, connection_id: UUID, external_ids: Sequence[str]) -> bool:
-    """Whether the buyer of one of these orders of a store is forgotten."""
+async def forgotten(session: AsyncSession, connection_id: UUID, external_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these orders of a store whose buyer is forgotten."""
     if not external_ids:
-        return False
-    query = select(Order.id).where(
+        return frozenset()
+    query = select(Order.external_id).where(
         of_store(tenancy.company_of(session), connection_id),
         Order.external_id.in_(list(external_ids)),
         Order.redacted_at.is_not(None),
     )
-    return (await session.execute(query.limit(1))).first() is not None
+    return frozenset(found for found in (await session.execute(query)).scalars() if found)
 
 
 async def asked_for(

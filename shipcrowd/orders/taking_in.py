@@ -35,11 +35,13 @@ STATE_FOR: dict[SourceState, OrderState] = {
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a page. `unchanged` counts orders we knew in this or a newer form."""
+    """What became of a page. `unchanged` counts orders we knew in this or a newer form; `external_ids` are those of the
+    others at the store."""
 
     inserted: tuple[UUID, ...]
     updated: tuple[UUID, ...]
     unchanged: int
+    external_ids: frozenset[str] = frozenset()
 
 
 _IN_PARCELS = """EXISTS (SELECT FROM order_lines l WHERE l.company_id = o.company_id AND l.order_id = o.id
@@ -220,7 +222,7 @@ async def import_orders(
     for row in written:
         if row["cancel_asked"]:
             await events.publish(session, OrderCancelAsked(company_id, row["id"]))
-    return Imported(inserted, updated, len(newest) - len(written))
+    return Imported(inserted, updated, len(newest) - len(written), frozenset(changed))
 
 
 def _story(row: Any, source: str, duplicate: bool) -> list[tuple[str, str]]:

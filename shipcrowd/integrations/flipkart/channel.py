@@ -64,6 +64,9 @@ class FlipkartChannel:
         raw, details = await sync.one(self._client, external_id)
         return sync.noticed(mapping.incoming_order(raw, details))
 
+    async def orders_named(self, external_ids: Sequence[str]) -> Page:
+        return await sync.named(self._client, external_ids)
+
     async def listings(self) -> AsyncIterator[Sequence[Listing]]:
         async for some in listings.on_sale(self._client):
             yield some

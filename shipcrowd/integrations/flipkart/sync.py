@@ -136,6 +136,11 @@ async def one(api: FlipkartClient, shipment_id: str) -> tuple[Raw, Raw]:
     return found[0], (await details(api, [shipment_id])).get(shipment_id, {})
 
 
+async def named(api: FlipkartClient, shipment_ids: Sequence[str]) -> Page:
+    """Shipments with their details, read afresh. One Flipkart does not know is in no part of the page."""
+    return await _page(api, await _by_id(api, shipment_ids), None)
+
+
 async def state_of(api: FlipkartClient, shipment_id: str) -> mapping.Standing:
     """How one shipment stands now. Raises Refused("not_found", …)."""
     found = await _by_id(api, [shipment_id])
@@ -166,7 +171,7 @@ async def _by_id(api: FlipkartClient, shipment_ids: Sequence[str]) -> list[Raw]:
     return found
 
 
-async def _page(api: FlipkartClient, found: Sequence[Raw], through: datetime) -> Page:
+async def _page(api: FlipkartClient, found: Sequence[Raw], through: datetime | None) -> Page:
     told = await details(api, [each for raw in found if (each := str(raw.get("shipmentId") or ""))])
     orders: list[IncomingOrder] = []
     failed: list[FailedItem] = []

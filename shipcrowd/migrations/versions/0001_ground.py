@@ -205,6 +205,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('company_id', 'vendor', 'store', 'delivery_id', name=op.f('uq_inbox_company_id_vendor_store_delivery_id'))
     )
     op.create_index('ix_inbox_failed', 'inbox', ['company_id', 'id'], unique=False, postgresql_where=sa.text("outcome = 'failed'"))
+    op.create_index('ix_inbox_waiting', 'inbox', ['company_id', 'vendor', 'store', 'id'], unique=False, postgresql_where=sa.text("outcome = 'waiting'"))
     op.create_index('ix_inbox_recent', 'inbox', ['company_id', 'received_at'], unique=False)
     op.create_table('ledger_accounts',
     sa.Column('code', sa.Text(), nullable=False),
