@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import UUID
@@ -65,10 +66,13 @@ OWNED = sorted(set(TABLES) - UNOWNED - REFERENCE)
 # --- imports --------------------------------------------------------------------------------------------------------
 
 
-def modules() -> Iterator[tuple[Path, str, ast.Module]]:
+@cache
+def modules() -> list[tuple[Path, str, ast.Module]]:
     """Every file of the product: where, its path inside the package, its syntax tree."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path, path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+    return [
+        (path, path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text()))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    ]
 
 
 def imported(tree: ast.Module) -> Iterator[str]:

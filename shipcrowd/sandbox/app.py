@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shipcrowd.sandbox import desk_http, desk_page
 from shipcrowd.sandbox.amazon import documents as amazon_documents
@@ -114,12 +115,25 @@ def sandbox(desk: Desk | None = None) -> Starlette:
     return Starlette(
         routes=[
             Route("/", home),
-            Mount("/desk/api", desk_http.api(driven)),
+            Mount("/desk/api", _when_asked(lambda: desk_http.api(driven))),
             *desk_page.page_routes(driven),
             Route("/{host}/{path:path}", vendor, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
         ],
         lifespan=lifespan,
     )
+
+
+def _when_asked(make: Callable[[], ASGIApp]) -> ASGIApp:
+    """An app made with its first request: the desk's many routes take far longer to make than all stand-ins do, and
+    who drives the desk in this process never calls them."""
+    made: list[ASGIApp] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not made:
+            made.append(make())
+        await made[0](scope, receive, send)
+
+    return app
 
 
 def route_through(base_url: str) -> Callable[[str], str]:

@@ -63,7 +63,8 @@ def bucket() -> Iterator[Bucket]:
         def log_message(self, format: str, *args: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # It looks that often whether it is to end: half a second, unless told, for each of these tests.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     kept.address = f"http://127.0.0.1:{server.server_port}"
     yield kept

@@ -1,6 +1,7 @@
 """Buyers are forgotten by age: how old, for whom, and in steps that can be stopped."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -13,8 +14,10 @@ from shipcrowd.channels.models import FailedItem
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Kind
 from shipcrowd.couriers.contract import Pod, Progress
+from shipcrowd.identity.models import Company
 from shipcrowd.kernel import db, events, inbox, tenancy
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.jobs import run_one
 from shipcrowd.orders import jobs, pii, privacy, queries, retention, service
 from shipcrowd.orders.models import Order
 from shipcrowd.orders.schemas import OrderEdit, SourceState
@@ -23,11 +26,12 @@ from shipcrowd.settings import settings
 from shipcrowd.shipping import booking, news
 from shipcrowd.shipping.models import Shipment
 from tests import make
+from tests.channels import look
 from tests.make import address, courier, incoming
 from tests.make.courier import NoCredentials
 from tests.shipping.support import ship
 from tests.shipping.test_tracking import history
-from tests.support import drain
+from tests.support import dequeue, drain
 
 DAY = timedelta(days=1)
 BEGAN = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -229,6 +233,18 @@ async def test_the_daily_round_reaches_every_company_and_young_failures_stay(com
         await keep("young")
         async with tenancy.unowned() as session:
             await wiring.tidy_up.enqueue(session)
+        (tidying,) = await dequeue()
+        await run_one(tidying)
+        async with tenancy.unowned() as session:
+            wire = await db.driver(session)
+            rows = await wire.fetch("SELECT entrypoint, headers ->> 'company' AS company FROM pgqueuer")
+        async with tenancy.acting_for_platform(why="test") as session:
+            everyone = set((await session.execute(select(Company.id))).scalars())
+        assert company in everyone
+        for work in wiring.FOR_EACH_COMPANY:
+            assert {UUID(row["company"]) for row in rows if row["entrypoint"] == work.name} >= everyone
+        # All were set going; what is then done for the companies of hundreds of other tests is not looked at here.
+        await look.only(company)
         await drain()
     async with tenancy.acting_for(company) as session:
         rows = (await session.execute(select(FailedItem).order_by(FailedItem.external_id))).scalars().all()

@@ -12,7 +12,7 @@ from shipcrowd.kernel.ids import new_id
 from shipcrowd.sandbox.desk import Credentials
 from shipcrowd.shipping import connecting
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("commands")]
 
 SEND = ("webhook", "send", "--topic", "orders/create")
 MISTAKES = [

@@ -16,6 +16,7 @@ from shipcrowd.connections.models import Status
 from shipcrowd.integrations.amazon import subscriptions, webhooks
 from shipcrowd.kernel import audit, clock, db, events, inbox, tenancy
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.jobs import run_one
 from shipcrowd.orders import jobs as order_jobs
 from shipcrowd.orders import pii, queries
 from shipcrowd.orders import service as orders
@@ -23,8 +24,9 @@ from shipcrowd.sandbox.amazon import trade
 from shipcrowd.sandbox.amazon.orders import Package
 from shipcrowd.sandbox.amazon.schemas import OrderKind
 from shipcrowd.settings import settings
+from tests.channels import look
 from tests.integrations.amazon.stand_in import ASHA, connection_of, forget, order_of
-from tests.support import drain
+from tests.support import dequeue, drain
 
 DAY = timedelta(days=1)
 
@@ -192,6 +194,9 @@ async def test_subscriptions_are_looked_after_daily_and_removed_with_the_store(a
     del amazons.desk.world.subscriptions[gone]
     async with tenancy.unowned() as session:
         await jobs.resubscribe_all.enqueue(session)
+    (round_,) = await dequeue()
+    await run_one(round_)
+    await look.only(company)
     await amazons.settle()
     assert {one.type for one in amazons.desk.world.subscriptions.values()} == set(subscriptions.KINDS)
     await service.disconnect(company, store, platform="amazon", actor=ASHA)

@@ -8,12 +8,13 @@ import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from shipcrowd.integrations.amazon import feeds, stock
-from shipcrowd.kernel import jobs, tenancy
+from shipcrowd.kernel import jobs, pace, tenancy
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, OrderKind
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.schemas import Knobs, NewFault
@@ -89,9 +90,21 @@ def shelves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.desk.amazon.set_knobs(AmazonKnobChange(listing_seconds=0, feed_queue_seconds=0, feed_work_seconds=0))
 
 
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a turn has waited as soon as asked to: the time has passed for the rate limits, and for nobody
+    else. A turn further off is put back, as in a worker."""
+
+    async def waited(seconds: float) -> None:
+        if seconds > 0:
+            await limits_are_full_again()
+
+    monkeypatch.setattr(pace, "asyncio", SimpleNamespace(sleep=waited))
+
+
 @pytest.mark.timeout(120 + 120 * DAYS)
 async def test_days_at_amazon_with_random_faults_lose_nothing(
-    world: World, queue: Queue, short_patience: None, shelves: None, monkeypatch: pytest.MonkeyPatch
+    world: World, queue: Queue, short_patience: None, shelves: None, turns: None, monkeypatch: pytest.MonkeyPatch
 ):
     drawn = random.Random(SEED)
     # Time does not pass here, so neither the search's lag nor Amazon's paces may; `test_a_day` holds them to it.
