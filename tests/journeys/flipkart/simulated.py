@@ -7,10 +7,11 @@ limits let them.
 
 import asyncio
 import heapq
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
@@ -18,14 +19,23 @@ from pgqueuer.domain import errors
 from pgqueuer.domain.models import Job
 from pgqueuer.queries import Queries
 
+from shipcrowd.channels import afresh, waiting
 from shipcrowd.integrations.flipkart import courier
 from shipcrowd.kernel import clock, db, jobs, pace, tenancy
 from tests.support import dequeue
+
+T = TypeVar("T")
 
 AT_ONCE = 12
 """Jobs side by side, as a worker has them; the database's connections are the bound."""
 
 FAR_OFF = timedelta(days=2)
+
+
+async def _in_turn(pages: AsyncIterator[T]) -> AsyncGenerator[Sequence[T]]:
+    async with waiting.closing(pages):
+        async for page in pages:
+            yield [page]
 
 
 class Simulated:
@@ -43,6 +53,9 @@ class Simulated:
         patch.setattr(clock, "now", lambda: self.at)
         for module in (pace, courier):
             patch.setattr(module, "asyncio", SimpleNamespace(sleep=self.sleep))
+        # Who sleeps is counted by jobs: none does two things at once here.
+        patch.setattr(waiting, "ahead", _in_turn)
+        patch.setattr(afresh, "CALLS_AT_ONCE", 1)
 
     def reach(self, moment: datetime) -> None:
         self.at = max(self.at, moment)
