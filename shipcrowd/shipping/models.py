@@ -115,8 +115,11 @@ class Quote(db.Owned, db.Dated, db.Base):
     expires_at: Mapped[datetime]
 
 
-TO_FORGET = "redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)"
-"""Parcels whose receiver, or the label that shows them, is still to go."""
+TO_FORGET = (
+    "redact_asked_at IS NOT NULL"
+    " AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL OR invoice_key IS NOT NULL)"
+)
+"""Parcels whose receiver, or the label or invoice that shows them, is still to go."""
 
 
 class Shipment(db.Owned, db.Dated, db.Base):
@@ -184,6 +187,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
     ended_at: Mapped[datetime | None]
     label_url: Mapped[str | None]
     label_key: Mapped[str | None]
+    invoice_key: Mapped[str | None]  # the buyer's invoice, where the courier (a marketplace's) makes it
     label_until: Mapped[datetime | None]  # where the courier's label is good for some hours only; not once it left
     late_told_at: Mapped[datetime | None]  # when it was said that the parcel still lies there with such a label
     labels_printed: Mapped[int] = mapped_column(server_default=text("0"))

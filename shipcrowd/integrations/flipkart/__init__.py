@@ -13,7 +13,7 @@ from shipcrowd.integrations.flipkart import account, oauth, webhooks
 from shipcrowd.integrations.flipkart.account import FlipkartApp, FlipkartCredentials, NotAFlipkartSeller
 from shipcrowd.integrations.flipkart.channel import FlipkartChannel
 from shipcrowd.integrations.flipkart.client import AT_ONCE, HOUR, SECOND, STOCK
-from shipcrowd.integrations.flipkart.courier import LABEL_HOURS, TRACKING_BATCH, FlipkartCourier
+from shipcrowd.integrations.flipkart.courier import LABEL_HOURS, PAPERS, TRACKING_BATCH, FlipkartCourier
 from shipcrowd.kernel.outbound import Disconnected
 
 __all__ = [
@@ -65,6 +65,7 @@ logistics = CourierVendor(
     carries_charge=False,  # Flipkart charges in its settlements
     marketplace=True,
     label_hours=LABEL_HOURS,
+    papers=frozenset(PAPERS),
     keeps_list=True,
     repeatable=True,  # what there is to do is decided by the shipment's state
     together=AT_ONCE,

@@ -641,6 +641,7 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('label_url', sa.Text(), nullable=True),
     sa.Column('label_key', sa.Text(), nullable=True),
+    sa.Column('invoice_key', sa.Text(), nullable=True),
     sa.Column('label_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('late_told_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('labels_printed', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
@@ -672,7 +673,7 @@ def upgrade() -> None:
     op.create_index('ix_shipments_manifest', 'shipments', ['company_id', 'manifest_id'], unique=False, postgresql_where=sa.text('manifest_id IS NOT NULL'))
     op.create_index('ix_shipments_newest', 'shipments', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_shipments_order', 'shipments', ['company_id', 'order_id'], unique=False)
-    op.create_index('ix_shipments_redact', 'shipments', ['company_id', 'id'], unique=False, postgresql_where=sa.text('redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)'))
+    op.create_index('ix_shipments_redact', 'shipments', ['company_id', 'id'], unique=False, postgresql_where=sa.text('redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL OR invoice_key IS NOT NULL)'))
     op.create_index('ix_shipments_state', 'shipments', ['company_id', 'state', 'created_at', 'id'], unique=False)
     op.create_index('uq_shipments_awb', 'shipments', ['company_id', 'courier', 'awb'], unique=True, postgresql_where=sa.text('awb IS NOT NULL'))
     op.create_table('store_syncs',

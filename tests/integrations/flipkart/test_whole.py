@@ -75,7 +75,7 @@ class Far:
             return httpx2.Response(200, json={"access_token": self.token, "expires_in": 5183999})
         if request.headers["authorization"] != f"Bearer {self.token}":
             return httpx2.Response(401, json={"error": "invalid_token"})
-        if path.endswith("/labels") and request.method == "GET":
+        if path.endswith(("/labels", "/invoices")) and request.method == "GET":
             return httpx2.Response(200, content=PDF)
         return httpx2.Response(200, content=json.dumps(self.answer(path, request)))
 
