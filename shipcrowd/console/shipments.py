@@ -174,7 +174,7 @@ async def void(request: Request, who: Writes, shipment_id: UUID) -> Response:
 # --- one shipment ---------------------------------------------------------------------------------------------------
 
 
-async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Response:
+async def shipment_page(request: Request, who: Member, shipment_id: UUID, **_: Any) -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         shipment = await shipments.got(session, shipment_id)
