@@ -115,6 +115,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("*/5 * * * *", channel_jobs.stock_due),
     Schedule("*/15 * * * *", channel_jobs.read_due),
     Schedule("*/15 * * * *", channel_jobs.returns_due),
+    Schedule("*/15 * * * *", channel_jobs.untold_due),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),

@@ -24,6 +24,7 @@ from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
 from shipcrowd.channels.reading import read_due, read_listings, read_marketplace_stock
+from shipcrowd.channels.retelling import tell_again, untold_due
 from shipcrowd.channels.returning import decide_return, forget_return_comments, read_return, read_returns, returns_due
 from shipcrowd.channels.stocking import follow_feed, send_stock, stock_due
 from shipcrowd.channels.sweeps import LeaseLost, Run
@@ -66,8 +67,10 @@ __all__ = [
     "sweep",
     "sweep_all",
     "take_in",
+    "tell_again",
     "tell_date",
     "tidy",
+    "untold_due",
     "webhook_url",
     "withdraw",
 ]

@@ -422,6 +422,11 @@ def upgrade() -> None:
     sa.Column('last_milestone_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_error', sa.Text(), nullable=False),
     sa.Column('failures', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('again_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('agains', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('unsure_of', sa.Text(), nullable=True),
+    sa.Column('expected_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ready_asked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('busy_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
@@ -432,6 +437,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('company_id', 'id', name=op.f('pk_announcements')),
     sa.UniqueConstraint('company_id', 'shipment_id', name=op.f('uq_announcements_company_id_shipment_id'))
     )
+    op.create_index('ix_announcements_again', 'announcements', ['again_at'], unique=False, postgresql_where=sa.text('again_at IS NOT NULL'))
+    op.create_index('ix_announcements_wishes', 'announcements', ['company_id', 'connection_id', 'shipment_id'], unique=False, postgresql_where=sa.text('expected_at IS NOT NULL OR ready_asked_at IS NOT NULL'))
     op.create_index('ix_announcements_store', 'announcements', ['company_id', 'connection_id', 'state', 'created_at', 'id'], unique=False)
     op.create_table('bulk_items',
     sa.Column('run_id', sa.UUID(), nullable=False),
