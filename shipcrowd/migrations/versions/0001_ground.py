@@ -677,6 +677,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_shipments_due', 'shipments', ['next_check_at'], unique=False, postgresql_where=sa.text('next_check_at IS NOT NULL'))
     op.create_index('ix_shipments_label', 'shipments', ['label_until'], unique=False, postgresql_where=sa.text('label_until IS NOT NULL'))
+    op.create_index('ix_shipments_late', 'shipments', ['booked_at'], unique=False, postgresql_where=sa.text("late_told_at IS NULL AND state IN ('pickup_pending', 'pickup_failed')"))
     op.create_index('ix_shipments_manifest', 'shipments', ['company_id', 'manifest_id'], unique=False, postgresql_where=sa.text('manifest_id IS NOT NULL'))
     op.create_index('ix_shipments_newest', 'shipments', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_shipments_order', 'shipments', ['company_id', 'order_id'], unique=False)
