@@ -56,13 +56,15 @@ QUEUE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 class Later(Exception):
     """Raised in a job to be run again after `delay`; not a failure and not a try.
 
-    `slots` are places in rate limits the job already holds (see `kernel.pace`); they are kept with it.
+    `slots` are places in rate limits the job already holds (see `kernel.pace`), and `missed` how many in a row it came
+    too late for; they are kept with it.
     """
 
-    def __init__(self, delay: timedelta, *, slots: Mapping[str, datetime] | None = None) -> None:
+    def __init__(self, delay: timedelta, *, slots: Mapping[str, datetime] | None = None, missed: int = 0) -> None:
         super().__init__(f"again in {delay.total_seconds():.1f} s")
         self.delay = delay
         self.slots = dict(slots or {})
+        self.missed = missed
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ class Running:
     name: str
     slots: dict[str, datetime] = field(default_factory=dict[str, datetime])
     patience: timedelta = timedelta(seconds=2)
+    missed: int = 0
 
 
 running: ContextVar[Running | None] = ContextVar("running", default=None)
@@ -238,14 +241,16 @@ async def _attempt(
     registered: Job[...], payload: BaseModel, row: queue_models.Job, headers: Mapping[str, object]
 ) -> str:
     slots = cast(Mapping[str, str], headers.get("slots") or {})
-    token = running.set(Running(row.entrypoint, {key: datetime.fromisoformat(at) for key, at in slots.items()}))
+    held = {key: datetime.fromisoformat(at) for key, at in slots.items()}
+    token = running.set(Running(row.entrypoint, held, missed=int(cast(int, headers.get("missed") or 0))))
     arguments = _arguments(payload)
     try:
         async with asyncio.timeout(registered.seconds):
             await registered.run(**arguments)
         return "done"
     except Later as later:
-        await _note(row, {"slots": {key: at.isoformat() for key, at in later.slots.items()}})
+        kept = {key: at.isoformat() for key, at in later.slots.items()}
+        await _note(row, {"slots": kept, "missed": later.missed})
         raise queue_errors.RetryRequested(delay=later.delay, reason=str(later)) from later
     except Exception as error:
         words = f"{type(error).__name__}: {error}"[:500]

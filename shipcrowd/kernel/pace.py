@@ -2,7 +2,8 @@
 
 A turn is a *reserved slot*: waiters get different moments, so they do not wake together. A job whose slot is more
 than a moment away does not hold its worker: it is put back with its slot in its pocket (`jobs.Later`), and uses it
-when it runs again.
+when it runs again. A slot that went by is gone: workers that lag would otherwise make all the calls they missed at
+once.
 """
 
 import asyncio
@@ -14,10 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shipcrowd.kernel import clock, db, tenancy
-from shipcrowd.kernel.jobs import Later, running
+from shipcrowd.kernel.jobs import Later, Running, running
 from shipcrowd.kernel.outbound import Unavailable
 
 WORTH_SLEEPING = timedelta(seconds=15)
+EARLY = timedelta(seconds=0.5)
+"""So much before its slot a job that was put back is woken, for workers look for work now and then; it sleeps out the
+rest."""
+LATE = timedelta(seconds=1)
+"""So late a slot may still be used."""
+MOST_MISSED = 6
 
 
 class Bucket(db.Base):
@@ -86,11 +93,14 @@ async def turn(
     job = running.get()
     if job is not None and (held := next((lane for lane in lanes if lane.key in job.slots), None)) is not None:
         wait = job.slots[held.key] - clock.now()
-        if wait <= job.patience:
-            del job.slots[held.key]
+        if wait > max(job.patience, EARLY):
+            raise _put_back(job, wait)
+        del job.slots[held.key]
+        if wait >= -_allowed(job.missed):
+            job.missed = 0
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
-        raise Later(wait, slots=job.slots)
+        job.missed += 1
     async with tenancy.unowned() as session:
         lane = await _soonest(session, lanes, cost)
         wait = await take(
@@ -99,8 +109,19 @@ async def turn(
         if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
             raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
     if job is not None and wait > job.patience:
-        raise Later(wait, slots={**job.slots, lane.key: clock.now() + wait})
+        job.slots[lane.key] = clock.now() + wait
+        raise _put_back(job, wait)
     await asyncio.sleep(wait.total_seconds())
+
+
+def _put_back(job: Running, wait: timedelta) -> Later:
+    return Later(wait - EARLY, slots=job.slots, missed=job.missed)
+
+
+def _allowed(missed: int) -> timedelta:
+    """How late a slot may be used by a job that missed so many in a row. It doubles: where workers always lag, every
+    job would otherwise miss every slot, and no call would be made any more."""
+    return LATE * 2 ** min(missed, MOST_MISSED)
 
 
 @dataclass(frozen=True)
