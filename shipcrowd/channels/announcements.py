@@ -222,12 +222,14 @@ async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | Non
 # --- what came of it ------------------------------------------------------------------------------------------------
 
 
-async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
+async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> bool:
+    """The store knows of the parcel; whether it is to be told of another delivery date as well."""
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
     row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
     row.busy_until = None
     await _count(session, row, "")
+    return row.expected_at is not None
 
 
 async def refused(session: AsyncSession, announcement_id: UUID, because: str) -> None:

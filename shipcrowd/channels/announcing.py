@@ -38,9 +38,9 @@ async def announce(company_id: UUID, shipment_id: UUID) -> None:
     async with _talking(news.connection, news.announcement_id) as went:
         ref = await channel.dispatched(news.order_ref, news.dispatch)
         async with acting_for(company_id) as session:
-            await announcements.sent(session, news.announcement_id, ref)
+            date_wished = await announcements.sent(session, news.announcement_id, ref)
             # The parcel may have moved, or been cancelled, while the store was told.
-            for then in (progress, tell_date):
+            for then in (progress, tell_date) if date_wished else (progress,):
                 await then.with_(key=f"{company_id}:{shipment_id}").enqueue(
                     session, company_id=company_id, shipment_id=shipment_id
                 )

@@ -122,7 +122,7 @@ async def mark_dispatched(company_id: UUID, connection_id: UUID, shipment_ids: l
 async def _no_answer(company_id: UUID, connection_id: UUID, shipment_ids: list[UUID]) -> None:
     async with acting_for(company_id) as session:
         waiting = await untold.still_ready(session, shipment_ids)
-        await untold.put_off(session, waiting, "The marketplace did not answer when told that the parcel is ready.")
+        await untold.put_off(session, waiting)
     await _waits(company_id, connection_id, waiting, "it did not answer; it is told again")
 
 

@@ -44,13 +44,13 @@ async def tell_again(company_id: UUID, shipment_id: UUID) -> None:
     except OutsideFailure as failure:
         log.warning("a store could not be told again", shipment=str(shipment_id), because=type(failure).__name__)
         async with acting_for(company_id) as session:
-            await untold.put_off(session, [shipment_id], str(failure))
+            await untold.put_off(session, [shipment_id])
 
 
 @tell_again.exhausted
 async def _not_told(company_id: UUID, shipment_id: UUID) -> None:
     async with acting_for(company_id) as session:
-        await untold.put_off(session, [shipment_id], "It could not be told again; see the held jobs.")
+        await untold.put_off(session, [shipment_id])
 
 
 @job(name="channels.untold_due")

@@ -34,17 +34,16 @@ class StoreNotToldOfIt(Conflict):
 # --- tried again ----------------------------------------------------------------------------------------------------
 
 
-async def put_off(session: AsyncSession, shipment_ids: Sequence[UUID], because: str = "") -> None:
+async def put_off(session: AsyncSession, shipment_ids: Sequence[UUID]) -> None:
     """These parcels' store did not answer, however often it was asked: the clock asks again, further apart each time.
     After the last time it is said that nobody does any more."""
     query = select(Announcement).where(Announcement.shipment_id.in_(list(shipment_ids))).order_by(Announcement.id)
     rows = (await session.execute(query.with_for_update().execution_options(populate_existing=True))).scalars().all()
     for row in rows:
-        row.last_error = row.last_error or because[:500]
         if row.agains < len(AGAIN):
             row.again_at, row.agains = clock.now() + AGAIN[row.agains], row.agains + 1
         else:
-            row.again_at = None
+            row.again_at, row.last_error = None, row.last_error or GAVE_UP
             await announcements.alert(session, row, GAVE_UP)
 
 
