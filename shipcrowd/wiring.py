@@ -1,6 +1,7 @@
 """Which vendors exist, who listens to which event, what runs by the clock: the tables a newcomer reads first."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -65,18 +66,22 @@ async def tidy_up() -> None:
     async with tenancy.unowned() as session:
         await jobs.prune_log(session, older_than=timedelta(days=settings().job_log_days))
         await pace.forget_idle(session)
-    async with tenancy.acting_for_platform(why="tidying up") as session:
-        await idempotency.forget(session)
+    await idempotency.forget(_tidying)
+    async with _tidying() as session:
         await _set_going(session, [tenancy.PLATFORM_COMPANY])
     after = tenancy.PLATFORM_COMPANY
     while True:
-        async with tenancy.acting_for_platform(why="tidying up") as session:
+        async with _tidying() as session:
             query = select(Company.id).where(Company.id > after).order_by(Company.id).limit(COMPANIES_AT_ONCE)
             page = (await session.execute(query)).scalars().all()
             await _set_going(session, page)
         if len(page) < COMPANIES_AT_ONCE:
             return
         after = page[-1]
+
+
+def _tidying() -> AbstractAsyncContextManager[AsyncSession]:
+    return tenancy.acting_for_platform(why="tidying up")
 
 
 async def _set_going(session: AsyncSession, company_ids: Sequence[UUID]) -> None:
@@ -115,6 +120,7 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule("*/5 * * * *", channel_jobs.stock_due),
     Schedule("*/15 * * * *", channel_jobs.read_due),
     Schedule("*/15 * * * *", channel_jobs.returns_due),
+    Schedule("*/15 * * * *", channel_jobs.untold_due),
     Schedule("30 5 * * *", channel_jobs.resubscribe_all),
     Schedule("0 3 * * *", tidy_up),
     Schedule("30 3 * * *", channel_jobs.tidy),

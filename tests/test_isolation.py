@@ -78,7 +78,7 @@ WORDS = {
     "legal_name": "A Company Private Limited",
     "email": "someone.new@third.example", "gstin": "29AABCU9603R1ZJ", "pan": "AABCU9603R", "hsn": "7323",
     "supplier_state": "KA", "buyer_gstin": "29AABCU9603R1ZJ", "vendor": PLATFORM, "topic": "order-placed",
-    "action": "approve",
+    "action": "approve", "kind": "invoice",
 }  # fmt: skip
 """Words that fit, for fields no schema can describe."""
 

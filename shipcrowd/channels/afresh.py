@@ -17,7 +17,7 @@ from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
-from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
+from shipcrowd.kernel.jobs import Later, apart, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders.schemas import IncomingOrder
@@ -44,9 +44,7 @@ async def _have_one_read(
     session: AsyncSession, company_id: UUID, connection_id: UUID, external_id: str, put_off: Later | None = None
 ) -> None:
     """One that waits already is read once. `put_off`: its place in the store's rate limit, which it keeps."""
-    work = read_order.with_(key=f"{connection_id}:{external_id}")
-    if put_off is not None:
-        work = work.with_(key=work.key, after=put_off.delay, slots=put_off.slots)
+    work = read_order.with_(key=f"{connection_id}:{external_id}", later=put_off)
     await work.enqueue(session, company_id=company_id, connection_id=connection_id, external_id=external_id)
 
 
@@ -95,7 +93,8 @@ async def _asked(channel: SalesChannel, external_ids: Sequence[str]) -> _Answers
     async def ask(external_id: str) -> None:
         try:
             async with turns:
-                await _ask(channel, external_id, answers)
+                with apart():
+                    await _ask(channel, external_id, answers)
         except (Later, Unavailable) as failure:
             answers.left[external_id] = failure if isinstance(failure, Later) else None
 

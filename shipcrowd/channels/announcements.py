@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import sweeps
+from shipcrowd.channels import sweeps, vendors
 from shipcrowd.channels.contract import Dispatch, DispatchLine, Milestone
 from shipcrowd.channels.events import AnnouncementRefused
 from shipcrowd.channels.models import ANNOUNCEMENT_MOVES, Announcement, AnnouncementState
@@ -34,11 +34,11 @@ from shipcrowd.shipping.service import DispatchFacts
 
 LEASE = timedelta(minutes=2)
 
-MOST = 10_000
-"""Parcels a store is told of at once when it is used again."""
-
 ALERT_AFTER = 5
 """So many failures in a row and the seller is told: somebody has to look, or to say it at the store by hand."""
+
+GAVE_UP = "the store did not answer for a week, and is not told again; enter it there by hand"
+UNKNOWN = "It may have heard: its answer was lost, and it keeps no trace of this. Look there."
 
 MILESTONES: Mapping[Progress, Milestone] = {
     Progress.picked_up: Milestone.picked_up,
@@ -102,6 +102,10 @@ class Told:
     dispatch_ref: str
     milestone: Milestone | None = None
     at: datetime | None = None
+    once: bool = False
+    """The store keeps no trace of it: it is told at most once; `unsure`: it may have been already."""
+    unsure: bool = False
+    expected: datetime | None = None
 
 
 async def due(session: AsyncSession, shipment_id: UUID) -> News | None:
@@ -151,20 +155,28 @@ async def progress_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
     if connection.status != Status.connected or not sweeps.settings_of(connection).announce:
         return None
     await _take(session, row)
-    return Told(connection, row.id, row.dispatch_ref, milestone, facts.moved_at)
+    once = milestone in vendors.vendor(connection.vendor).keeps_no_trace_of
+    unsure = once and row.unsure_of == milestone.value
+    return Told(connection, row.id, row.dispatch_ref, milestone, facts.moved_at, once=once, unsure=unsure)
+
+
+async def about_to_tell(session: AsyncSession, announcement_id: UUID, milestone: Milestone | None) -> None:
+    """The store is told this now, which leaves no trace there; None: it was not, after all."""
+    row = await _locked(session, announcement_id)
+    row.unsure_of = milestone.value if milestone else None
 
 
 async def date_due(session: AsyncSession, shipment_id: UUID) -> Told | None:
-    """The store to be told of another delivery date; None where it does not know of the parcel, or of its end. Raises
-    Later while another job talks to it about this parcel."""
+    """The store to be told of the delivery date that was wished for; None where there is none, or the store cannot be
+    told yet: the wish stands until it can. Raises Later while another job talks to it about this parcel."""
     row = await _of_shipment(session, shipment_id)
-    if row is None or row.state != AnnouncementState.sent or row.dispatch_ref is None:
+    if row is None or row.expected_at is None or row.state != AnnouncementState.sent or row.dispatch_ref is None:
         return None
     connection = await connections.get(session, row.connection_id)
-    if connection.status != Status.connected or row.last_milestone in LAST_WORDS:
+    if connection.status != Status.connected:
         return None
     await _take(session, row)
-    return Told(connection, row.id, row.dispatch_ref)
+    return Told(connection, row.id, row.dispatch_ref, expected=row.expected_at)
 
 
 async def correction_due(session: AsyncSession, shipment_id: UUID) -> News | None:
@@ -210,11 +222,14 @@ async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | Non
 # --- what came of it ------------------------------------------------------------------------------------------------
 
 
-async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
+async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> bool:
+    """The store knows of the parcel; whether it is to be told of another delivery date as well."""
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
     row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
-    row.last_error, row.failures, row.busy_until = "", 0, None
+    row.busy_until = None
+    await _count(session, row, "")
+    return row.expected_at is not None
 
 
 async def refused(session: AsyncSession, announcement_id: UUID, because: str) -> None:
@@ -226,14 +241,19 @@ async def refused(session: AsyncSession, announcement_id: UUID, because: str) ->
 
 
 async def told(session: AsyncSession, announcement_id: UUID, milestone: Milestone, at: datetime, error: str) -> None:
-    """The store heard of a milestone, or refused to (`error`): it is not asked again about this one, unless a person
-    wants it (`try_again`), who learns of it from the order's timeline."""
+    """The store heard of a milestone, or refused to, or nobody knows (`error`): it is not asked again about this one,
+    unless a person wants it (`try_again`), who learns of it from the order's timeline."""
     row = await _locked(session, announcement_id)
     row.last_milestone, row.last_milestone_at, row.busy_until = milestone.value, at, None
+    row.unsure_of = None
+    if milestone.value in LAST_WORDS:
+        row.expected_at = None  # it is there, or will never be: no date is of use any more
     await _count(session, row, error)
     if error:
         words = f"the store did not take the news '{WORDS[milestone].lower()}': {error[:200]}"
-        await _on_timeline(session, row, "step_refused", words)
+        if error == UNKNOWN:
+            words = f"nobody knows whether the store took the news '{WORDS[milestone].lower()}'. {error}"
+        await _on_timeline(session, row, "step_unknown" if error == UNKNOWN else "step_refused", words)
         if milestone.value in LAST_WORDS:  # nothing follows that would catch up with it
             await publish(session, AnnouncementRefused(row.company_id, row.id))
 
@@ -283,21 +303,26 @@ async def let_go(session: AsyncSession, announcement_id: UUID, error: str) -> No
         await _count(session, row, error)
 
 
-async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: datetime, refused: str | None) -> None:
-    """The store heard that the parcel comes on another day, or refused to hear."""
+async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: datetime, refused: str | None) -> bool:
+    """The store heard that the parcel comes on another day, or refused to hear; whether yet another day was wished for
+    meanwhile."""
     row = await _locked(session, announcement_id)
     row.busy_until = None
+    if row.expected_at == expected:
+        row.expected_at = None
     await _count(session, row, refused or "")
     words = f"the store was told that it comes on {clock.ist(expected):%d %b}"
     if refused is not None:
         words = f"the store did not take another delivery date: {refused[:300]}"
     await _on_timeline(session, row, "date_refused" if refused is not None else "date_told", words)
+    return row.expected_at is not None
 
 
 async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
     """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told.
     Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
     row = await _locked(session, announcement_id)
+    row.agains = 0
     if row.state == AnnouncementState.sent and row.last_error:
         row.last_milestone = row.last_milestone_at = None
     elif row.state != AnnouncementState.pending:
@@ -309,10 +334,18 @@ async def _count(session: AsyncSession, row: Announcement, error: str) -> None:
     """Count a failure, or end the row of them. The seller hears of the fifth, once."""
     row.last_error = error[:500]
     row.failures = row.failures + 1 if error else 0
+    if not error:
+        row.again_at, row.agains = None, 0
     if row.failures == ALERT_AFTER:
         words = f"the store could not be told {ALERT_AFTER} times in a row; look at the store's page: {error[:200]}"
-        await _on_timeline(session, row, "store_not_told", words)
-        await publish(session, AnnouncementRefused(row.company_id, row.id))
+        await alert(session, row, words)
+
+
+async def alert(session: AsyncSession, row: Announcement, words: str) -> None:
+    """Tell the seller that a store cannot be told of a parcel; among what is to be looked at it stays."""
+    row.failures = max(row.failures, ALERT_AFTER)
+    await _on_timeline(session, row, "store_not_told", words)
+    await publish(session, AnnouncementRefused(row.company_id, row.id))
 
 
 async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, words: str) -> None:
@@ -329,20 +362,16 @@ async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, word
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-async def waiting(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
+def waiting(connection_id: UUID) -> Select[UUID]:
     """Shipments whose store has not been told yet."""
-    query = (
-        select(Announcement.shipment_id)
-        .where(Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value)
-        .order_by(Announcement.created_at)
-        .limit(limit)
+    return select(Announcement.shipment_id).where(
+        Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value
     )
-    return (await session.execute(query)).scalars().all()
 
 
-async def behind(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
+def behind(connection_id: UUID) -> Select[UUID]:
     """Parcels the store knows of that moved on since it was told of them last."""
-    query = (
+    return (
         select(Announcement.shipment_id)
         .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
         .where(
@@ -353,10 +382,7 @@ async def behind(session: AsyncSession, connection_id: UUID, *, limit: int = MOS
             Announcement.last_milestone_at.is_(None) | (Announcement.last_milestone_at < Shipment.moved_at),
             Shipment.state.in_(MOVED),
         )
-        .order_by(Shipment.moved_at)
-        .limit(limit)
     )
-    return (await session.execute(query)).scalars().all()
 
 
 async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:

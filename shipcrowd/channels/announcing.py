@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from uuid import UUID
 
-from shipcrowd.channels import announcements
-from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate, EditsDispatch
+from shipcrowd.channels import announcements, untold
+from shipcrowd.channels.announcements import Told
+from shipcrowd.channels.contract import AnnouncesDispatch, ChangesDeliveryDate, EditsDispatch, Milestone
 from shipcrowd.channels.open import lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel.jobs import Later, job, on
-from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused
+from shipcrowd.kernel.outbound import Disconnected, OutsideFailure, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for
 
 PATIENTLY = on(Exception, times=8, first=2.0)
@@ -37,11 +38,12 @@ async def announce(company_id: UUID, shipment_id: UUID) -> None:
     async with _talking(news.connection, news.announcement_id) as went:
         ref = await channel.dispatched(news.order_ref, news.dispatch)
         async with acting_for(company_id) as session:
-            await announcements.sent(session, news.announcement_id, ref)
+            date_wished = await announcements.sent(session, news.announcement_id, ref)
             # The parcel may have moved, or been cancelled, while the store was told.
-            await progress.with_(key=f"{company_id}:{shipment_id}").enqueue(
-                session, company_id=company_id, shipment_id=shipment_id
-            )
+            for then in (progress, tell_date) if date_wished else (progress,):
+                await then.with_(key=f"{company_id}:{shipment_id}").enqueue(
+                    session, company_id=company_id, shipment_id=shipment_id
+                )
     if went.refused is not None:
         async with acting_for(company_id) as session:
             await announcements.refused(session, news.announcement_id, went.refused)
@@ -53,6 +55,7 @@ async def _not_announced(company_id: UUID, shipment_id: UUID) -> None:
         connection_id = await announcements.store_of(session, shipment_id)
         if connection_id is not None:
             await connections.failed(session, connection_id, "The store did not take the news of a parcel.")
+            await untold.put_off(session, [shipment_id])
 
 
 @job(retry=STEADILY, name="channels.progress")
@@ -69,12 +72,36 @@ async def progress(company_id: UUID, shipment_id: UUID) -> None:
         return
     channel = opened(told.connection)
     assert isinstance(channel, AnnouncesDispatch)
+    error = ""
     async with _talking(told.connection, told.announcement_id) as went:
-        await channel.moved(told.dispatch_ref, told.milestone, told.at, announcements.WORDS[told.milestone])
+        if told.once:
+            error = await _once(channel, told, told.milestone, told.at)
+        else:
+            await channel.moved(told.dispatch_ref, told.milestone, told.at, announcements.WORDS[told.milestone])
     if went.lost:
         return
     async with acting_for(company_id) as session:
-        await announcements.told(session, told.announcement_id, told.milestone, told.at, went.refused or "")
+        await announcements.told(session, told.announcement_id, told.milestone, told.at, went.refused or error)
+
+
+async def _once(channel: AnnouncesDispatch, told: Told, milestone: Milestone, at: datetime) -> str:
+    """Tell what the store keeps no trace of, at most once: that it is told is noted before, and where the answer was
+    lost, or the process died, nobody tells it again. What went before it is caught up with first, which is safe to
+    repeat. Why it was not told; blank when it was."""
+    words, company_id = announcements.WORDS, told.connection.company_id
+    await channel.moved(told.dispatch_ref, Milestone.in_transit, at, words[Milestone.in_transit])
+    if told.unsure:
+        return announcements.UNKNOWN
+    async with acting_for(company_id) as session:
+        await announcements.about_to_tell(session, told.announcement_id, milestone)
+    try:
+        await channel.moved(told.dispatch_ref, milestone, at, words[milestone])
+    except (Later, Disconnected, Unavailable) as failure:
+        if not getattr(failure, "maybe_received", False):
+            async with acting_for(company_id) as session:
+                await announcements.about_to_tell(session, told.announcement_id, None)
+        raise
+    return ""
 
 
 @progress.exhausted
@@ -82,32 +109,46 @@ async def _not_moved(company_id: UUID, shipment_id: UUID) -> None:
     async with acting_for(company_id) as session:
         connection_id = await announcements.store_of(session, shipment_id)
         if connection_id is not None:
-            words = "The store could not be told how a parcel fares; it is told with the parcel's next step."
+            words = "The store could not be told how a parcel fares; it is told again."
             await connections.failed(session, connection_id, words)
+            await untold.put_off(session, [shipment_id])
 
 
 @job(retry=STEADILY, name="channels.tell_date")
-async def tell_date(company_id: UUID, shipment_id: UUID, expected: datetime) -> None:
-    """Tell the store that a parcel it knows is expected on another day."""
+async def tell_date(company_id: UUID, shipment_id: UUID) -> None:
+    """Tell the store that a parcel it knows is expected on another day, if that was wished for (`untold.wish_date`)."""
     async with acting_for(company_id) as session:
         told = await announcements.date_due(session, shipment_id)
-    if told is None:
+    if told is None or told.expected is None:
         return
     channel = opened(told.connection)
     async with _talking(told.connection, told.announcement_id) as went:
         if not isinstance(channel, ChangesDeliveryDate):
             raise Refused("cannot_reschedule", "This channel is not told of delivery dates.")
-        await channel.rescheduled(told.dispatch_ref, expected)
+        await channel.rescheduled(told.dispatch_ref, told.expected)
     if went.lost:
         return
     async with acting_for(company_id) as session:
-        await announcements.rescheduled(session, told.announcement_id, expected, went.refused)
+        if await announcements.rescheduled(session, told.announcement_id, told.expected, went.refused):
+            await tell_date.enqueue(session, company_id=company_id, shipment_id=shipment_id)
+
+
+@tell_date.exhausted
+async def _not_dated(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        await untold.put_off(session, [shipment_id])
 
 
 @job(retry=PATIENTLY, name="channels.withdraw")
 async def withdraw(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentCancelled: take the dispatch back at the store."""
     await _take_back(company_id, shipment_id)
+
+
+@withdraw.exhausted
+async def _not_withdrawn(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        await untold.put_off(session, [shipment_id])
 
 
 @job(retry=PATIENTLY, name="channels.announce_anew")

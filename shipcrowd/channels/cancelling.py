@@ -1,7 +1,6 @@
 """Cancelling an order at its store. Our own order follows the store's word, as it always does: after the store took
 the cancellation it is read afresh."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from shipcrowd.channels.parcels import of_store, ours_to_ship
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
 from shipcrowd.couriers import vendors as couriers
-from shipcrowd.kernel import clock
+from shipcrowd.kernel import batches, clock
 from shipcrowd.kernel.errors import Conflict, NotFound
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
@@ -100,13 +99,13 @@ async def go_on(session: AsyncSession, connection: Connection) -> None:
     query = select(Cancellation.order_id).where(
         Cancellation.connection_id == connection.id, Cancellation.state == CancellationState.asked.value
     )
-    waiting: Sequence[UUID] = (await session.execute(query.limit(1000))).scalars().all()
-    await enqueue_many(
-        session,
-        cancel_order,
-        [{"company_id": connection.company_id, "order_id": order_id} for order_id in waiting],
-        keys=[f"{connection.company_id}:{order_id}" for order_id in waiting],
-    )
+    async for page in batches.ids(session, query, Cancellation.order_id):
+        await enqueue_many(
+            session,
+            cancel_order,
+            [{"company_id": connection.company_id, "order_id": order_id} for order_id in page],
+            keys=[f"{connection.company_id}:{order_id}" for order_id in page],
+        )
 
 
 @job(retry=PATIENTLY, name="channels.cancel_order")

@@ -467,6 +467,8 @@ class ChannelVendor:
     stock_batch: int = 250  # levels one `set_stock` takes
     stock_by_sku: bool = False  # the SKU is what stock is set by there: it is the variant's id
     webhooks_by_store: bool = False  # their address ends with the store's id there, not with the connection's
+    keeps_no_trace_of: frozenset[Milestone] = frozenset()
+    """What `moved` leaves no trace of there, so that nobody can look whether it was heard: told at most once."""
     dispatch_batch: int = 25  # parcels one `ready_to_dispatch` takes
     reserve: float = 0.0
     """The share of every pace that is kept for what a person waits for (`StoreAccount.hurry`)."""

@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import sweeps, vendors
+from shipcrowd.channels import sweeps, untold, vendors
 from shipcrowd.channels.contract import MarksDispatched, ParcelRefusal, ReadyParcel
 from shipcrowd.channels.open import connected, lost, opened
+from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.kernel.errors import Conflict
@@ -41,7 +42,14 @@ async def ask(session: AsyncSession, connection: Connection, shipment_ids: Seque
     for shipment, _ in found.values():
         if shipment.state not in WAITS or shipment.awb is None:
             raise NotPacked(f"{shipment.number} is {shipment.state}", field="shipment_ids")
-    await _enqueue(session, connection.company_id, connection.id, connection.vendor, wanted)
+    await _wished(session, connection, [found[shipment_id] for shipment_id in wanted])
+
+
+async def _wished(session: AsyncSession, connection: Connection, parcels: Sequence[tuple[Shipment, Order]]) -> None:
+    """The wish stands until the marketplace has answered it, whatever becomes of the job."""
+    references = {shipment.id: order.external_ref or order.external_id or "" for shipment, order in parcels}
+    await untold.wish_ready(session, connection, references)
+    await enqueue_ready(session, connection, list(references))
 
 
 @job(name="channels.parcels_ready")
@@ -49,7 +57,7 @@ async def parcels_ready(company_id: UUID, manifest_id: UUID) -> None:
     """Hears ParcelsReady: what marketplaces' own couriers carry of it is ready, and its stores are told."""
     own = [vendor.slug for vendor in couriers.vendors() if vendor.marketplace]
     query = (
-        select(Order.connection_id, Shipment.courier, Shipment.id)
+        select(Shipment, Order)
         .join(Order, (Order.company_id == Shipment.company_id) & (Order.id == Shipment.order_id))
         .where(
             Shipment.manifest_id == manifest_id,
@@ -59,20 +67,19 @@ async def parcels_ready(company_id: UUID, manifest_id: UUID) -> None:
         )
         .order_by(Shipment.id)
     )
-    stores: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
+    stores: dict[UUID, list[tuple[Shipment, Order]]] = defaultdict(list)
     async with acting_for(company_id) as session:
-        for connection_id, courier, shipment_id in (await session.execute(query)).all():
-            if connection_id is not None:
-                stores[connection_id, courier].append(shipment_id)
-        for (connection_id, courier), waiting in stores.items():
-            await _enqueue(session, company_id, connection_id, courier, waiting)
+        for shipment, order in (await session.execute(query)).all():
+            if order.connection_id is not None:
+                stores[order.connection_id].append((shipment, order))
+        for connection_id, parcels in stores.items():
+            await _wished(session, await connections.get(session, connection_id), parcels)
 
 
-async def _enqueue(
-    session: AsyncSession, company_id: UUID, connection_id: UUID, vendor: str, wanted: Sequence[UUID]
-) -> None:
-    most = vendors.vendor(vendor).dispatch_batch
-    ids = {"company_id": company_id, "connection_id": connection_id}
+async def enqueue_ready(session: AsyncSession, connection: Connection, wanted: Sequence[UUID]) -> None:
+    """Have the marketplace told of these, as many a job as it takes at once."""
+    most = vendors.vendor(connection.vendor).dispatch_batch
+    ids = {"company_id": connection.company_id, "connection_id": connection.id}
     await enqueue_many(
         session,
         mark_dispatched,
@@ -84,13 +91,17 @@ async def _enqueue(
 async def mark_dispatched(company_id: UUID, connection_id: UUID, shipment_ids: list[UUID]) -> None:
     """Tell the marketplace that these parcels are ready. Those that went meanwhile, or came to nothing, are left."""
     connection = await connected(company_id, connection_id)
-    if connection is None:
-        await _all_refused(company_id, connection_id, shipment_ids, "the store is not connected; ask again later")
-        return
     async with acting_for(company_id) as session:
-        found = await _parcels(session, connection_id, shipment_ids)
-    ready = [_ready(*found[each]) for each in shipment_ids if each in found and found[each][0].state in WAITS]
+        wanted = await untold.still_ready(session, shipment_ids)
+        found = await _parcels(session, connection_id, wanted)
+        gone = [each for each in wanted if each not in found or found[each][0].state not in WAITS]
+        await untold.ready_answered(session, gone)
+    ready = [_ready(*found[each]) for each in wanted if each not in gone]
     if not ready:
+        return
+    waiting = [UUID(parcel.reference) for parcel in ready]
+    if connection is None:
+        await _waits(company_id, connection_id, waiting, "the store is not connected; it is told when it is back")
         return
     channel = opened(connection)
     try:
@@ -99,18 +110,20 @@ async def mark_dispatched(company_id: UUID, connection_id: UUID, shipment_ids: l
         refusals = await channel.ready_to_dispatch(ready)
     except Disconnected as failure:
         await lost(connection, failure)
-        await _all_refused(company_id, connection_id, shipment_ids, failure.reason)
+        await _waits(company_id, connection_id, waiting, f"{failure.reason} It is told when the store is back.")
         return
     except (Refused, Malformed) as failure:
         words = failure.message if isinstance(failure, Refused) else str(failure)
-        await _all_refused(company_id, connection_id, shipment_ids, words)
-        return
+        refusals = [ParcelRefusal(parcel.reference, "refused", words) for parcel in ready]
     await _told(connection, [parcel.reference for parcel in ready], refusals)
 
 
 @mark_dispatched.exhausted
 async def _no_answer(company_id: UUID, connection_id: UUID, shipment_ids: list[UUID]) -> None:
-    await _all_refused(company_id, connection_id, shipment_ids, "it did not answer; ask again later")
+    async with acting_for(company_id) as session:
+        waiting = await untold.still_ready(session, shipment_ids)
+        await untold.put_off(session, waiting)
+    await _waits(company_id, connection_id, waiting, "it did not answer; it is told again")
 
 
 def _ready(shipment: Shipment, order: Order) -> ReadyParcel:
@@ -125,23 +138,29 @@ async def _told(connection: Connection, references: Sequence[str], refusals: Seq
         for shipment, order in found.values():
             words = refused.get(str(shipment.id))
             _tell(session, connection.vendor, shipment, order, words)
+        await untold.ready_answered(session, list(found))
         error = f"{len(refused)} of {len(references)} parcels were not taken; see their orders." if refused else ""
         await sweeps.note(session, connection, "dispatch", error=error)
 
 
-async def _all_refused(company_id: UUID, connection_id: UUID, shipment_ids: Sequence[UUID], because: str) -> None:
+async def _waits(company_id: UUID, connection_id: UUID, shipment_ids: Sequence[UUID], because: str) -> None:
+    """It could not be told, and will be; the orders' timelines say so."""
     async with acting_for(company_id) as session:
         found = await _parcels(session, connection_id, shipment_ids)
         for shipment, order in found.values():
-            _tell(session, order.source, shipment, order, because)
+            _tell(session, order.source, shipment, order, because, waits=True)
 
 
-def _tell(session: AsyncSession, vendor: str, shipment: Shipment, order: Order, refused: str | None) -> None:
+def _tell(
+    session: AsyncSession, vendor: str, shipment: Shipment, order: Order, refused: str | None, *, waits: bool = False
+) -> None:
     name = vendors.vendor(vendor).name
-    words = f"{shipment.number}: {name} was told that it is ready"
+    kind, words = "dispatch_told", f"{name} was told that it is ready"
     if refused is not None:
-        words = f"{shipment.number}: {name} did not take it as ready: {refused[:300]}"
-    kind = "dispatch_refused" if refused is not None else "dispatch_told"
+        kind, words = "dispatch_refused", f"{name} did not take it as ready: {refused[:300]}"
+    if refused is not None and waits:
+        kind, words = "dispatch_waits", f"{name} could not be told yet that it is ready: {refused[:300]}"
+    words = f"{shipment.number}: {words}"
     orders.tell(session, order, kind, words, actor=f"channel:{vendor}", details={"shipment_id": str(shipment.id)})
 
 

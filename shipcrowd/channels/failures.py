@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -164,11 +164,6 @@ def looks(item: FailedItem) -> Json:
 
 def about(company_id: UUID, connection_id: UUID, external_id: str) -> str:
     return f"failed_item:{company_id}:{connection_id}:{external_id}"
-
-
-async def forget(session: AsyncSession, *, before: datetime) -> None:
-    """Delete those resolved before then."""
-    await session.execute(delete(FailedItem).where(FailedItem.resolved_at < before))
 
 
 async def forget_looks(

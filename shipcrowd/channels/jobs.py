@@ -6,6 +6,7 @@ down and shown, Disconnected marks the connection, which pauses all of this unti
 
 import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from urllib.parse import quote
 from uuid import UUID
@@ -26,12 +27,13 @@ from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.privacy import carry_out
 from shipcrowd.channels.reading import read_due, read_listings, read_marketplace_stock
+from shipcrowd.channels.retelling import tell_again, untold_due
 from shipcrowd.channels.returning import decide_return, forget_return_comments, read_return, read_returns, returns_due
 from shipcrowd.channels.stocking import follow_feed, send_stock, stock_due
 from shipcrowd.channels.sweeps import LeaseLost, Run
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
-from shipcrowd.kernel import clock, inbox, tenancy
+from shipcrowd.kernel import batches, clock, inbox, tenancy
 from shipcrowd.kernel.jobs import Job, Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
 from shipcrowd.kernel.tenancy import acting_for
@@ -69,8 +71,10 @@ __all__ = [
     "sweep",
     "sweep_all",
     "take_in",
+    "tell_again",
     "tell_date",
     "tidy",
+    "untold_due",
     "webhook_url",
     "withdraw",
 ]
@@ -359,16 +363,24 @@ async def replay_delivery(company_id: UUID, delivery_id: UUID) -> None:
         await take_in.with_(key=str(delivery_id)).enqueue(session, company_id=company_id, delivery_id=delivery_id)
 
 
-@job()
+DONE_WITH: Sequence[tuple[str, str, int]] = (
+    ("failed_items", "resolved_at < :before", 1000),
+    ("sync_entries", "started_at < :before", 1000),
+    ("stock_pushes", "finished_at < :before", 10),  # each goes with up to 25,000 levels
+    ("stock_feeds", "ended_at < :before", 1000),
+)
+"""Table → which of its rows are of no more use, and how many go in one transaction."""
+
+
+@job(seconds=1800)
 async def tidy() -> None:
-    """Daily: old log lines, resolved failures, stock pushes and files that came to their end."""
+    """Daily: old log lines, resolved failures, stock pushes and files that came to their end, some at a time."""
+    before = clock.now() - timedelta(days=LOG_DAYS)
     async with tenancy.acting_for_platform(why="tidy store logs") as session:
-        before = clock.now() - timedelta(days=LOG_DAYS)
-        await failures.forget(session, before=before)
         await returning.forget_orphans(session)
-        for table, ended in (
-            ("sync_entries", "started_at"),
-            ("stock_pushes", "finished_at"),
-            ("stock_feeds", "ended_at"),
-        ):
-            await session.execute(text(f"DELETE FROM {table} WHERE {ended} < :before"), {"before": before})
+    for table, where, size in DONE_WITH:
+        await batches.delete(_tidying, table, where, {"before": before}, size=size)
+
+
+def _tidying() -> AbstractAsyncContextManager[AsyncSession]:
+    return tenancy.acting_for_platform(why="tidy store logs")

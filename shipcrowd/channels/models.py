@@ -138,6 +138,14 @@ class Announcement(Owned, Base):
         UniqueConstraint("company_id", "shipment_id"),
         CheckConstraint(one_of(AnnouncementState), name="state"),
         Index("ix_announcements_store", "company_id", "connection_id", "state", "created_at", "id"),
+        Index("ix_announcements_again", "again_at", postgresql_where=text("again_at IS NOT NULL")),
+        Index(
+            "ix_announcements_wishes",
+            "company_id",
+            "connection_id",
+            "shipment_id",
+            postgresql_where=text("expected_at IS NOT NULL OR ready_asked_at IS NOT NULL"),
+        ),
     )
 
     shipment_id: Mapped[UUID]
@@ -150,6 +158,15 @@ class Announcement(Owned, Base):
     last_error: Mapped[str] = mapped_column(default="")
     failures: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     """How often in a row the store could not be told of this parcel."""
+    again_at: Mapped[datetime | None]
+    """When the clock tries again what could not be told, and how often it has (`untold.AGAIN`)."""
+    agains: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    unsure_of: Mapped[str | None]
+    """The milestone that is being told, or was when we last knew, where the store keeps no trace of it."""
+    expected_at: Mapped[datetime | None]
+    """The day the store has still to be told the parcel comes on."""
+    ready_asked_at: Mapped[datetime | None]
+    """Since when the marketplace is to be told that the parcel is ready to be dispatched."""
     busy_until: Mapped[datetime | None]
     """The lease of whoever talks to the store about this parcel just now."""
     created_at: Mapped[datetime]

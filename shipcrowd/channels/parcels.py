@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcing, vendors
+from shipcrowd.channels import announcing, untold, vendors
 from shipcrowd.connections.models import Connection
 from shipcrowd.couriers.contract import Booking, Progress
 from shipcrowd.kernel import clock
@@ -138,7 +138,7 @@ async def _record(session: AsyncSession, order: Order, parcel: Outside, actor: s
 
 async def expect_on(session: AsyncSession, connection: Connection, shipment_id: UUID, expected: datetime) -> None:
     """Have the store told that a parcel comes on another day. Raises ShipmentNotFound, OrderNotFound (of another
-    store), NotOnItsWay, Invalid for a day that is over."""
+    store), NotOnItsWay, StoreNotToldOfIt, Invalid for a day that is over."""
     shipment = await session.get(Shipment, (connection.company_id, shipment_id))
     if shipment is None:
         raise ShipmentNotFound
@@ -147,8 +147,9 @@ async def expect_on(session: AsyncSession, connection: Connection, shipment_id: 
         raise Invalid("this day is over", field="expected")
     if shipment.state in ENDED or shipment.awb is None:
         raise NotOnItsWay(f"{shipment.number} is {shipment.state}")
+    await untold.wish_date(session, connection, shipment_id, expected)
     await announcing.tell_date.with_(key=f"{shipment.company_id}:{shipment_id}").enqueue(
-        session, company_id=shipment.company_id, shipment_id=shipment_id, expected=expected
+        session, company_id=shipment.company_id, shipment_id=shipment_id
     )
 
 

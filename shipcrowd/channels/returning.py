@@ -18,7 +18,7 @@ from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.channels.returns_contract import HandlesReturns, ReturnDecision, ReturnResult
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
-from shipcrowd.kernel import clock, tenancy
+from shipcrowd.kernel import batches, clock, tenancy
 from shipcrowd.kernel.jobs import enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for
@@ -190,13 +190,13 @@ async def enqueue_decision(session: AsyncSession, row: MarketplaceReturn) -> Non
 
 async def go_on(session: AsyncSession, connection: Connection) -> None:
     """The store may be used (again): tell what waited, read what happened."""
-    waiting_ids = await returns.undecided(session, connection.id)
-    await enqueue_many(
-        session,
-        decide_return,
-        [{"company_id": connection.company_id, "return_id": return_id} for return_id in waiting_ids],
-        keys=[f"{connection.company_id}:{return_id}" for return_id in waiting_ids],
-    )
+    async for page in batches.ids(session, returns.undecided(connection.id), MarketplaceReturn.id):
+        await enqueue_many(
+            session,
+            decide_return,
+            [{"company_id": connection.company_id, "return_id": return_id} for return_id in page],
+            keys=[f"{connection.company_id}:{return_id}" for return_id in page],
+        )
     await read_now(session, connection)
 
 

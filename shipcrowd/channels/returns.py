@@ -328,13 +328,12 @@ async def decided(session: AsyncSession, connection: Connection, return_id: UUID
         _on_timeline(session, order, row, kind, words, _actor(connection))
 
 
-async def undecided(session: AsyncSession, connection_id: UUID, *, limit: int = 1000) -> Sequence[UUID]:
+def undecided(connection_id: UUID) -> Select[UUID]:
     """Returns whose decision the store has not answered."""
-    query = select(MarketplaceReturn.id).where(
+    return select(MarketplaceReturn.id).where(
         MarketplaceReturn.connection_id == connection_id,
         MarketplaceReturn.decision_state == DecisionState.asked.value,
     )
-    return (await session.execute(query.order_by(MarketplaceReturn.id).limit(limit))).scalars().all()
 
 
 # --- reading, forgetting --------------------------------------------------------------------------------------------

@@ -14,7 +14,17 @@ from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, cancelling, failures, jobs, returning, stocking, sweeps, vendors
+from shipcrowd.channels import (
+    announcements,
+    cancelling,
+    failures,
+    jobs,
+    retelling,
+    returning,
+    stocking,
+    sweeps,
+    vendors,
+)
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -232,20 +242,7 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
     key = jobs.store_key(connection.company_id, connection.id)
     await jobs.subscribe.with_(key=key).enqueue(session, **ids)
     await jobs.sweep.with_(key=key).enqueue(session, **ids)
-    waiting = await announcements.waiting(session, connection.id)
-    await enqueue_many(
-        session,
-        jobs.announce,
-        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
-        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
-    )
-    behind = await announcements.behind(session, connection.id)
-    await enqueue_many(
-        session,
-        jobs.progress,
-        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in behind],
-        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in behind],
-    )
+    await retelling.go_on(session, connection)
     await stocking.go_on(session, connection)
     await cancelling.go_on(session, connection)
     await returning.go_on(session, connection)
@@ -403,8 +400,7 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     UnknownConnection, WrongConnectionState."""
     row = await announcements.try_again(session, announcement_id)
     await usable(session, row.connection_id, platform)
-    # `progress` announces what the store has not heard of at all.
-    await jobs.progress.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+    await jobs.tell_again.with_(key=str(row.shipment_id)).enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 

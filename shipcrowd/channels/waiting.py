@@ -38,11 +38,12 @@ def in_place() -> Generator[None]:
     if job is None:
         yield
         return
-    before, job.patience = job.patience, SLEPT_OUT
+    before = job.patience, job.goes_on
+    job.patience, job.goes_on = SLEPT_OUT, True
     try:
         yield
     finally:
-        job.patience = before
+        job.patience, job.goes_on = before
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shipcrowd.console import forms, queries, web
-from shipcrowd.console.words import SCAN
+from shipcrowd.console.words import PAPER, SCAN
 from shipcrowd.couriers import vendors
-from shipcrowd.couriers.contract import Progress
+from shipcrowd.couriers.contract import FORMS_NEEDED, FilledForm, Paper, Progress
 from shipcrowd.documents.papers import Layout
 from shipcrowd.identity.guard import May
 from shipcrowd.identity.member import Member
@@ -22,11 +22,12 @@ from shipcrowd.kernel.errors import Invalid
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.locations import service as locations
 from shipcrowd.ratecards.quoting import Quote as Price
-from shipcrowd.shipping import booking, cancelling, jobs, labels, manifests, retyping, tracking
+from shipcrowd.shipping import booking, cancelling, jobs, labels, manifests, papers, retyping, tracking
 from shipcrowd.shipping import queries as shipments
 from shipcrowd.shipping.accounts import NO_ACCOUNT
 from shipcrowd.shipping.models import CANCELLABLE, ENDED, Shipment, State
 from shipcrowd.shipping.queries import ShipmentFilter
+from shipcrowd.shipping.schemas import FilledFormIn
 
 router = APIRouter(route_class=web.PageRoute, include_in_schema=False)
 
@@ -173,7 +174,7 @@ async def void(request: Request, who: Writes, shipment_id: UUID) -> Response:
 # --- one shipment ---------------------------------------------------------------------------------------------------
 
 
-async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Response:
+async def shipment_page(request: Request, who: Member, shipment_id: UUID, **_: Any) -> Response:
     async with acting_for(who.company_id) as session:
         shell = await queries.shell(session)
         shipment = await shipments.got(session, shipment_id)
@@ -195,6 +196,8 @@ async def shipment_page(request: Request, who: Member, shipment_id: UUID) -> Res
         price=Price.model_validate(shipment.charge) if shipment.charge else None,
         own_account=shipment.account_company_id == who.company_id and shipment.account_id != NO_ACCOUNT,
         tracking_url=shipments.tracking_url(shipment),
+        papers=[(kind, PAPER[kind]) for kind in papers.kinds_of(shipment)],
+        wants_forms=shipment.reason_code == FORMS_NEEDED and Paper.forms in papers.kinds_of(shipment),
         printable=shipment.awb is not None and shipment.state in queries.PRINTABLE,
         cancellable=shipment.state in CANCELLABLE,
         correctable=correctable,
@@ -220,6 +223,21 @@ async def print_label(request: Request, who: Writes, shipment_id: UUID) -> Respo
     layout = forms.text(await forms.form_of(request), "layout")
     chosen = Layout.a4_4up if layout == Layout.a4_4up else Layout.thermal_4x6
     return web.pdf(await labels.printed(who.company_id, [shipment_id], chosen, actor=who.actor), "label")
+
+
+@router.post("/shipments/{shipment_id:uuid}/papers/{kind}")
+@web.shown_again_on(shipment_page)
+async def print_paper(who: Writes, shipment_id: UUID, kind: Paper) -> Response:
+    return web.pdf(await papers.got(who.company_id, shipment_id, kind, actor=who.actor), kind.value)
+
+
+@router.post("/shipments/{shipment_id:uuid}/forms")
+@web.shown_again_on(shipment_page)
+async def forms_done(request: Request, who: Writes, shipment_id: UUID) -> Response:
+    form = await forms.form_of(request)
+    told = forms.read(FilledFormIn, {"name": forms.text(form, "name"), "number": forms.text(form, "number")})
+    await papers.forms_done(who.company_id, shipment_id, [FilledForm(told.name, told.number)], actor=who.actor)
+    return web.after(f"/shipments/{shipment_id}", "The courier was told; book the order again.")
 
 
 @router.post("/shipments/{shipment_id:uuid}/cancel")

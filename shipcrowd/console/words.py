@@ -6,7 +6,7 @@ A state's tone is a CSS class and never carries meaning alone: every badge has i
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 
-from shipcrowd.couriers.contract import Progress
+from shipcrowd.couriers.contract import Paper, Progress
 from shipcrowd.identity.permissions import PERMISSIONS
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.money import Money
@@ -116,10 +116,18 @@ COURIER_ABILITY: Mapping[str, str] = {
     "registers_pickup_points": "knows your pickup addresses",
     "requests_pickup": "comes on request",
     "fetches_labels": "its own labels",
+    "gives_papers": "its own invoices",
+    "takes_forms": "state-wise forms",
     "books_returns": "returns",
     "reattempts": "new delivery attempts",
     "reports_totals": "counts to compare",
     "sends_webhooks": "live tracking",
+}
+
+PAPER: Mapping[Paper, str] = {
+    Paper.invoice: "Invoice",
+    Paper.bare_label: "Label alone",
+    Paper.forms: "Forms",
 }
 
 DELIVERY: Mapping[str, Said] = {

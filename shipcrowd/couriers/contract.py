@@ -264,6 +264,43 @@ class FetchesLabels(Protocol):
         ...
 
 
+class Paper(StrEnum):
+    """A paper of a parcel that its courier, a marketplace's, makes besides the label."""
+
+    invoice = "invoice"  # to the buyer, numbered by the marketplace
+    bare_label = "bare-label"  # the label alone, where the label comes with the invoice behind it
+    forms = "forms"  # what a state wants filled in before the parcel may go
+
+
+@runtime_checkable
+class GivesPapers(Protocol):
+    """A courier whose `CourierVendor.papers` says which."""
+
+    async def paper(self, kind: Paper, shipment: str) -> bytes:
+        """One paper as PDF. `shipment` is `Booking.courier_shipment_id`, or, for what was not booked yet, the channel's
+        id of its order. Raises Refused where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class FilledForm:
+    """A form of a state that was filled in there, and the number it got."""
+
+    name: str
+    number: str
+
+
+FORMS_NEEDED = "forms_needed"
+"""The code of a `book` refused because a state's forms are missing."""
+
+
+@runtime_checkable
+class TakesForms(Protocol):
+    async def forms_done(self, shipment: str, filled: Sequence[FilledForm]) -> None:
+        """The forms without which `book` is refused (`FORMS_NEEDED`) were filled in. `shipment` as for a paper."""
+        ...
+
+
 @runtime_checkable
 class TracksByItsOwnId(Protocol):
     async def scans_of(self, shipments: Mapping[str, str]) -> Mapping[str, TrackingReply]:
@@ -346,6 +383,8 @@ ABILITIES: tuple[tuple[str, type], ...] = (
     ("registers_pickup_points", RegistersPickupPoints),
     ("requests_pickup", RequestsPickup),
     ("fetches_labels", FetchesLabels),
+    ("gives_papers", GivesPapers),
+    ("takes_forms", TakesForms),
     ("books_returns", BooksReturns),
     ("reattempts", Reattempts),
     ("reports_totals", ReportsTotals),
@@ -422,6 +461,7 @@ class CourierVendor:
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
     repeatable: bool = False
     """Booking once more finds what the first time made: a booking that was cut short is simply made again."""
+    papers: frozenset[Paper] = frozenset()  # what it makes besides the label (`GivesPapers`)
     keeps_list: bool = False  # it keeps the list of what waits for it (`HandsOver`)
     together: int = 0  # bookings that one call prepares, where many are made at once (`PreparesTogether`)
     tracking_batch: int = 50

@@ -6,6 +6,7 @@ another body is an error, because one of the two requests would be lost.
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shipcrowd.kernel import clock, crypto, db, tenancy
+from shipcrowd.kernel import batches, clock, crypto, db, tenancy
 from shipcrowd.kernel.errors import Invalid
 
 KEPT = timedelta(days=7)
@@ -77,7 +78,6 @@ async def once(
     return answer
 
 
-async def forget(session: AsyncSession) -> None:
-    await session.execute(
-        text("DELETE FROM idempotency_answers WHERE created_at < :before"), {"before": clock.now() - KEPT}
-    )
+async def forget(transaction: Callable[[], AbstractAsyncContextManager[AsyncSession]]) -> None:
+    """Delete the answers that were kept long enough, some a transaction."""
+    await batches.delete(transaction, "idempotency_answers", "created_at < :before", {"before": clock.now() - KEPT})

@@ -17,7 +17,7 @@ import contextlib
 import inspect
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -56,13 +56,28 @@ QUEUE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 class Later(Exception):
     """Raised in a job to be run again after `delay`; not a failure and not a try.
 
-    `slots` are places in rate limits the job already holds (see `kernel.pace`); they are kept with it.
+    `slots` are places in rate limits the job already holds (see `kernel.pace`), `tokens` how many calls one of them is
+    for where that is more than one, and `missed` how many in a row it came too late for; they are kept with it.
     """
 
-    def __init__(self, delay: timedelta, *, slots: Mapping[str, datetime] | None = None) -> None:
+    def __init__(
+        self,
+        delay: timedelta,
+        *,
+        slots: Mapping[str, datetime] | None = None,
+        tokens: Mapping[str, float] | None = None,
+        missed: int = 0,
+    ) -> None:
         super().__init__(f"again in {delay.total_seconds():.1f} s")
         self.delay = delay
         self.slots = dict(slots or {})
+        self.tokens = dict(tokens or {})
+        self.missed = missed
+
+    def headers(self) -> dict[str, Any]:
+        """What is kept with the job."""
+        slots = {key: at.isoformat() for key, at in self.slots.items()}
+        return {"slots": slots, "tokens": self.tokens, "missed": self.missed}
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class Job(Generic[P]):
     key: str | None = None
     after: timedelta | None = None
     priority: int = 0
-    slots: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    later: Later | None = None
 
     def with_(
         self,
@@ -109,11 +124,10 @@ class Job(Generic[P]):
         key: str | None = None,
         after: timedelta | None = None,
         priority: int = 0,
-        slots: Mapping[str, datetime] | None = None,
+        later: Later | None = None,
     ) -> "Job[P]":
-        """The same job, enqueued under a dedupe key, later, ahead of others, or with places in rate limits that were
-        reserved for it (see `Later`)."""
-        return replace(self, key=key, after=after, priority=priority, slots=slots or {})
+        """The same job, enqueued under a dedupe key, later, ahead of others, or as one that was put back."""
+        return replace(self, key=key, after=later.delay if later else after, priority=priority, later=later)
 
     async def enqueue(self, session: AsyncSession, *args: P.args, **kwargs: P.kwargs) -> None:
         """Enqueue in the session's transaction: a rollback leaves no job."""
@@ -179,19 +193,15 @@ async def enqueue_many(
         [job.priority] * len(rows),
         [job.after] * len(rows),
         [None if key is None else f"{job.name}:{key}" for key, _, _ in rows],
-        [_headers(owner, job.slots) for _, _, owner in rows],
+        [_headers(owner, job.later) for _, _, owner in rows],
         on_conflict="update_priority" if keys is not None else "raise",
     )
 
 
-def _headers(company_id: object, slots: Mapping[str, datetime]) -> dict[str, Any] | None:
+def _headers(company_id: object, later: Later | None) -> dict[str, Any] | None:
     """What stands beside a job's payload; None for nothing."""
     said: dict[str, Any] = {"company": str(company_id)} if company_id else {}
-    return (said | {"slots": _written(slots)} if slots else said) or None
-
-
-def _written(slots: Mapping[str, datetime]) -> dict[str, str]:
-    return {key: at.isoformat() for key, at in slots.items()}
+    return said | (later.headers() if later else {}) or None
 
 
 def _queries(wire: db.Wire) -> Queries:
@@ -209,9 +219,26 @@ class Running:
     name: str
     slots: dict[str, datetime] = field(default_factory=dict[str, datetime])
     patience: timedelta = timedelta(seconds=2)
+    missed: int = 0
+    tokens: dict[str, float] = field(default_factory=dict[str, float])
+    spent: dict[Any, float] = field(default_factory=dict[Any, float])
+    """What it took in this run, by bucket."""
+    goes_on: bool = False
+    """Put back, it goes on where it was; else it makes its calls all over again."""
 
 
 running: ContextVar[Running | None] = ContextVar("running", default=None)
+
+
+@contextlib.contextmanager
+def apart() -> Generator[None]:
+    """Part of a job that may become a job of its own: what it waits for is nobody else's."""
+    whole = running.get()
+    token = running.set(whole and Running(whole.name, patience=whole.patience))
+    try:
+        yield
+    finally:
+        running.reset(token)
 
 
 class _Hold(Exception):
@@ -257,14 +284,21 @@ async def _attempt(
     registered: Job[...], payload: BaseModel, row: queue_models.Job, headers: Mapping[str, object]
 ) -> str:
     slots = cast(Mapping[str, str], headers.get("slots") or {})
-    token = running.set(Running(row.entrypoint, {key: datetime.fromisoformat(at) for key, at in slots.items()}))
+    token = running.set(
+        Running(
+            row.entrypoint,
+            {key: datetime.fromisoformat(at) for key, at in slots.items()},
+            missed=int(cast(int, headers.get("missed") or 0)),
+            tokens=dict(cast(Mapping[str, float], headers.get("tokens") or {})),
+        )
+    )
     arguments = _arguments(payload)
     try:
         async with asyncio.timeout(registered.seconds):
             await registered.run(**arguments)
         return "done"
     except Later as later:
-        await _note(row, {"slots": _written(later.slots)})
+        await _note(row, later.headers())
         raise queue_errors.RetryRequested(delay=later.delay, reason=str(later)) from later
     except Exception as error:
         words = f"{type(error).__name__}: {error}"[:500]

@@ -2,7 +2,8 @@
 
 A turn is a *reserved slot*: waiters get different moments, so they do not wake together. A job whose slot is more
 than a moment away does not hold its worker: it is put back with its slot in its pocket (`jobs.Later`), and uses it
-when it runs again.
+when it runs again. A slot that went by is gone: workers that lag would otherwise make all the calls they missed at
+once.
 """
 
 import asyncio
@@ -14,10 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shipcrowd.kernel import clock, db, tenancy
-from shipcrowd.kernel.jobs import Later, running
+from shipcrowd.kernel.jobs import Later, Running, running
 from shipcrowd.kernel.outbound import Unavailable
 
 WORTH_SLEEPING = timedelta(seconds=15)
+EARLY = timedelta(seconds=0.5)
+"""So much before its slot a job that was put back is woken, for workers look for work now and then; it sleeps out the
+rest."""
+LATE = timedelta(seconds=1)
+"""So late a slot may still be used."""
+MOST_MISSED = 6
+
+HALFWAY = timedelta(seconds=10)
+"""So long a job waits for a place when it has made calls already: put back, it would make those again."""
+MOST_AGAIN = 4
 
 
 class Bucket(db.Base):
@@ -86,21 +97,70 @@ async def turn(
     job = running.get()
     if job is not None and (held := next((lane for lane in lanes if lane.key in job.slots), None)) is not None:
         wait = job.slots[held.key] - clock.now()
-        if wait <= job.patience:
-            del job.slots[held.key]
+        if wait > max(job.patience, EARLY):
+            raise _put_back(job, wait)
+        if _used(job, held, cost, late=-wait):
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
-        raise Later(wait, slots=job.slots)
     async with tenancy.unowned() as session:
         lane = await _soonest(session, lanes, cost)
-        wait = await take(
-            session, lane.key, capacity=lane.capacity, refill_per_second=lane.refill_per_second, cost=cost
-        )
+        wait = await _taken(session, lane, cost)
         if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
             raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
-    if job is not None and wait > job.patience:
-        raise Later(wait, slots={**job.slots, lane.key: clock.now() + wait})
-    await asyncio.sleep(wait.total_seconds())
+    if job is None:
+        await asyncio.sleep(wait.total_seconds())
+    elif wait > (max(job.patience, HALFWAY) if job.spent else job.patience):
+        raise _put_back(job, await _reserved(job, lane, wait, cost))
+    else:
+        _spend(job, lane, cost)
+        await asyncio.sleep(wait.total_seconds())
+
+
+def _put_back(job: Running, wait: timedelta) -> Later:
+    return Later(wait - EARLY, slots=job.slots, tokens=job.tokens, missed=job.missed)
+
+
+def _spend(job: Running, lane: "_Lane", cost: float) -> None:
+    job.spent[lane] = job.spent.get(lane, 0) + cost
+
+
+def _used(job: Running, lane: "_Lane", cost: float, late: timedelta) -> bool:
+    """Take `cost` of the slot the job holds; not when it came too late for it: then the slot is gone."""
+    at, left = job.slots.pop(lane.key), job.tokens.pop(lane.key, cost) - cost
+    if late > _allowed(job.missed):
+        job.missed += 1
+        return False
+    job.missed = 0
+    if left >= 1:
+        job.slots[lane.key], job.tokens[lane.key] = at, left
+    _spend(job, lane, cost)
+    return True
+
+
+async def _reserved(job: Running, lane: "_Lane", wait: timedelta, cost: float) -> timedelta:
+    """Reserve what the job will need when it runs again, and return how long until all of it is there: beside the
+    `cost` just taken, a few of the calls it will make once more. A job that never had places for all its calls would
+    use up its first ones again and again and never come to the last."""
+    needed = {lane: cost}
+    for other, spent in () if job.goes_on else job.spent.items():
+        again = min(spent, MOST_AGAIN, other.capacity - needed.get(other, 0))
+        if again >= 1:
+            needed[other] = needed.get(other, 0) + again
+            async with tenancy.unowned() as session:  # one by one: no two buckets are locked at once
+                wait = max(wait, await _taken(session, other, again))
+    job.slots |= {each.key: clock.now() + wait for each in needed}
+    job.tokens |= {each.key: tokens for each, tokens in needed.items()}
+    return wait
+
+
+async def _taken(session: AsyncSession, lane: "_Lane", cost: float) -> timedelta:
+    return await take(session, lane.key, capacity=lane.capacity, refill_per_second=lane.refill_per_second, cost=cost)
+
+
+def _allowed(missed: int) -> timedelta:
+    """How late a slot may be used by a job that missed so many in a row. It doubles: where workers always lag, every
+    job would otherwise miss every slot, and no call would be made any more."""
+    return LATE * 2 ** min(missed, MOST_MISSED)
 
 
 @dataclass(frozen=True)

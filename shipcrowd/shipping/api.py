@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.couriers.contract import Pod
+from shipcrowd.couriers.contract import FilledForm, Paper, Pod
 from shipcrowd.documents.papers import Layout, SlipLayout
 from shipcrowd.identity.api import May, Member
 from shipcrowd.kernel import idempotency, pages, tenancy
@@ -20,6 +20,7 @@ from shipcrowd.shipping import (
     jobs,
     labels,
     manifests,
+    papers,
     pickups,
     preferences,
     queries,
@@ -38,6 +39,7 @@ from shipcrowd.shipping.schemas import (
     BulkItemOut,
     BulkRunOut,
     BulkShip,
+    FormsDone,
     HandOver,
     HandOverOut,
     LineUnits,
@@ -260,6 +262,21 @@ async def track_now(who: Writes, shipment_id: UUID) -> ShipmentOut:
 async def label(who: Reads, shipment_id: UUID, layout: Layout = Layout.thermal_4x6) -> Response:
     """The label: the courier's own where it gave one, else ours. Every print is recorded."""
     return pdf(await labels.printed(who.company_id, [shipment_id], layout, actor=who.actor), f"label-{shipment_id}.pdf")
+
+
+@router.get("/shipments/{shipment_id}/papers/{kind}.pdf", response_class=Pdf)
+async def paper(who: Reads, shipment_id: UUID, kind: Paper) -> Response:
+    """A paper that the parcel's courier, a marketplace's, makes besides the label: its `invoice` to the buyer, the
+    `bare-label` without it, the `forms` a state wants. Every print is recorded."""
+    return pdf(await papers.got(who.company_id, shipment_id, kind, actor=who.actor), f"{kind.value}-{shipment_id}.pdf")
+
+
+@router.post("/shipments/{shipment_id}/forms", status_code=204)
+async def forms_done(who: Writes, shipment_id: UUID, done: FormsDone) -> None:
+    """A booking was refused for want of a state's forms (`forms_needed`), and they are filled in now: the courier is
+    told. Book again afterwards."""
+    filled = [FilledForm(form.name, form.number) for form in done.forms]
+    await papers.forms_done(who.company_id, shipment_id, filled, actor=who.actor)
 
 
 @router.post("/shipments/labels", response_class=Pdf)

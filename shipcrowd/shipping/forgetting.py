@@ -24,6 +24,7 @@ from shipcrowd.settings import settings
 from shipcrowd.shipping.booking import about
 from shipcrowd.shipping.labels import key_of
 from shipcrowd.shipping.models import ENDED, TO_FORGET, ScanRow, Shipment
+from shipcrowd.shipping.papers import invoice_key_of
 
 SWEEP = 1000
 """Parcels a transaction of the daily job looks at."""
@@ -77,15 +78,16 @@ async def forget_shipments(company_id: UUID, shipment_ids: tuple[UUID, ...]) -> 
             shipment.pod = None
             shipment.reason = None  # the courier's words
             shipment.redacted_at = shipment.redacted_at or clock.now()
-        papers = [shipment.id for shipment in found if shipment.label_key or shipment.label_url]
-    # Only now: whoever stores a label after this sees that it must not stay (`labels.fetch`).
+        papers = [each.id for each in found if each.label_key or each.label_url or each.invoice_key]
+    # Only now: whoever stores one after this sees that it must not stay (`labels.fetch`, `papers.fetch_invoice`).
     for shipment_id in papers:
         await keeping.store().delete(key_of(company_id, shipment_id))
+        await keeping.store().delete(invoice_key_of(company_id, shipment_id))
     async with tenancy.acting_for(company_id) as session:
         await session.execute(
             update(Shipment)
             .where(Shipment.company_id == company_id, Shipment.id.in_(papers))
-            .values(label_key=None, label_url=None, label_until=None)
+            .values(label_key=None, label_url=None, label_until=None, invoice_key=None)
         )
 
 

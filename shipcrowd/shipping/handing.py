@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import select, update
 
+from shipcrowd.couriers import vendors
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.jobs import enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
@@ -20,7 +21,8 @@ log = structlog.get_logger(__name__)
 FETCH_AGAIN = timedelta(hours=2)
 """This long before a label ends another is fetched."""
 LATE_AFTER = timedelta(hours=20)
-"""A parcel whose label ends, and that still lies there this long after it was booked, is pointed out."""
+"""A parcel of a courier whose labels end, and that still lies there this long after it was packed, is pointed out:
+whether its label came or not."""
 AFTER_TROUBLE = timedelta(hours=1)
 AT_ONCE = 500
 WAITING = (State.pickup_pending, State.pickup_failed)
@@ -43,11 +45,12 @@ async def refresh_labels() -> None:
         late = (
             select(Shipment.company_id, Shipment.id)
             .where(
-                Shipment.label_until.is_not(None),
+                Shipment.courier.in_([vendor.slug for vendor in vendors.vendors() if vendor.label_hours]),
                 Shipment.state.in_(WAITING),
                 Shipment.late_told_at.is_(None),
                 Shipment.booked_at <= now - LATE_AFTER,
             )
+            .order_by(Shipment.booked_at)
             .limit(AT_ONCE)
             .with_for_update(skip_locked=True)
         ).cte("late")

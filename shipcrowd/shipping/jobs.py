@@ -14,6 +14,7 @@ from shipcrowd.couriers import vendors
 from shipcrowd.couriers.contract import (
     Courier,
     NotPrepared,
+    Paper,
     PreparesTogether,
     RegistersPickupPoints,
     TracksByItsOwnId,
@@ -26,7 +27,7 @@ from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.locations import service as locations
 from shipcrowd.locations.schemas import PlaceDetails
-from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, places, quoting
+from shipcrowd.shipping import booking, books, bulk, cancelling, labels, news, papers, places, quoting
 from shipcrowd.shipping.accounts import NO_ACCOUNT, NoCourierAccount, accounts, using
 from shipcrowd.shipping.booking import ToBook
 from shipcrowd.shipping.models import Shipment, State
@@ -96,6 +97,8 @@ async def request_label(company_id: UUID, shipment_id: UUID) -> None:
         await booking.booked(session, shipment_id, given)
         if given.label_url:
             await fetch_label.enqueue(session, company_id=company_id, shipment_id=shipment_id)
+        if Paper.invoice in vendors.vendor(prepared.courier).papers:
+            await fetch_invoice.enqueue(session, company_id=company_id, shipment_id=shipment_id)
     return None
 
 
@@ -134,6 +137,15 @@ async def register_at(
 async def fetch_label(company_id: UUID, shipment_id: UUID) -> None:
     """Store the courier's label PDF; until it is there, and if it never comes, ours is printed."""
     await labels.fetch(company_id, shipment_id)
+
+
+@job(retry=on(Unavailable, Malformed, times=6, first=5))
+async def fetch_invoice(company_id: UUID, shipment_id: UUID) -> None:
+    """Keep the invoice a marketplace's courier made; one that never comes is asked for again when it is wanted."""
+    try:
+        await papers.fetch_invoice(company_id, shipment_id)
+    except (Refused, Disconnected, NoCourierAccount) as failure:
+        log.warning("invoice not fetched", shipment_id=str(shipment_id), error=str(failure))
 
 
 @job(retry=on(Unavailable, times=6, first=30))

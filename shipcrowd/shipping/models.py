@@ -115,8 +115,15 @@ class Quote(db.Owned, db.Dated, db.Base):
     expires_at: Mapped[datetime]
 
 
-TO_FORGET = "redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)"
-"""Parcels whose receiver, or the label that shows them, is still to go."""
+TO_FORGET = (
+    "redact_asked_at IS NOT NULL"
+    " AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL OR invoice_key IS NOT NULL)"
+)
+"""Parcels whose receiver, or the label or invoice that shows them, is still to go."""
+
+
+LYING = "late_told_at IS NULL AND state IN ('pickup_pending', 'pickup_failed')"
+"""Parcels that wait for their courier, and of which nobody said yet that they wait too long."""
 
 
 class Shipment(db.Owned, db.Dated, db.Base):
@@ -137,6 +144,7 @@ class Shipment(db.Owned, db.Dated, db.Base):
         Index("ix_shipments_manifest", "company_id", "manifest_id", postgresql_where=text("manifest_id IS NOT NULL")),
         Index("ix_shipments_redact", "company_id", "id", postgresql_where=text(TO_FORGET)),
         Index("ix_shipments_due", "next_check_at", postgresql_where=text("next_check_at IS NOT NULL")),
+        Index("ix_shipments_late", "booked_at", postgresql_where=text(LYING)),
         Index("ix_shipments_label", "label_until", postgresql_where=text("label_until IS NOT NULL")),
     )
 
@@ -184,8 +192,9 @@ class Shipment(db.Owned, db.Dated, db.Base):
     ended_at: Mapped[datetime | None]
     label_url: Mapped[str | None]
     label_key: Mapped[str | None]
+    invoice_key: Mapped[str | None]  # the buyer's invoice, where the courier (a marketplace's) makes it
     label_until: Mapped[datetime | None]  # where the courier's label is good for some hours only; not once it left
-    late_told_at: Mapped[datetime | None]  # when it was said that the parcel still lies there with such a label
+    late_told_at: Mapped[datetime | None]  # when it was said that the parcel still lies there
     labels_printed: Mapped[int] = mapped_column(server_default=text("0"))
     reason_code: Mapped[str | None]
     reason: Mapped[str | None]  # why refused, unconfirmed or cancelled: words for the seller

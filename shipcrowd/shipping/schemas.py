@@ -90,6 +90,17 @@ class TypedProgress(Input):
     remark: str = Field(default="", max_length=300)
 
 
+class FilledFormIn(Input):
+    """`name` as it stands on the form; `number`: what the state gave for it."""
+
+    name: str = Field(min_length=1, max_length=100)
+    number: str = Field(min_length=1, max_length=100)
+
+
+class FormsDone(Input):
+    forms: list[FilledFormIn] = Field(min_length=1, max_length=10)
+
+
 class HandOver(Input):
     to: str = Field(min_length=1, max_length=120)
 

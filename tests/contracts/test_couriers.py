@@ -49,6 +49,8 @@ ABILITIES = {
         "CancelsByItsOwnId",
         "HandsOver",
         "PreparesTogether",
+        "GivesPapers",
+        "TakesForms",
     )
 }
 
@@ -191,7 +193,9 @@ CASES = (
         vendor=flipkart.logistics,
         credentials=flipkart.FlipkartCredentials(kind="signed_in", access_token=SecretStr("a-token-of-theirs")),
         service="standard",
-        abilities=frozenset({"FetchesLabels", "TracksByItsOwnId", "HandsOver", "PreparesTogether"}),
+        abilities=frozenset(
+            {"FetchesLabels", "TracksByItsOwnId", "HandsOver", "PreparesTogether", "GivesPapers", "TakesForms"}
+        ),
         far_side=flipkart_far_side,
         known_awb=None,
         at_store=flipkart.FlipkartCourier,

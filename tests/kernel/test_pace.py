@@ -3,12 +3,14 @@
 import asyncio
 import random
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from shipcrowd.kernel import clock, jobs, pace, tenancy
+from shipcrowd.kernel import clock, db, jobs, pace, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.outbound import Unavailable
+from tests.support import drain
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
@@ -123,7 +125,7 @@ async def test_a_job_comes_back_for_its_slot_and_uses_it(time, key):
             await pace.turn(key, **bucket)
     finally:
         jobs.running.reset(token)
-    assert later.value.delay == timedelta(seconds=60)
+    assert later.value.delay == timedelta(seconds=60) - pace.EARLY  # woken a moment before
     assert later.value.slots == {key: START + timedelta(seconds=60)}
 
     time.forward(30)  # woken too early: waits on for the same slot, and takes no second one
@@ -131,15 +133,147 @@ async def test_a_job_comes_back_for_its_slot_and_uses_it(time, key):
     try:
         with pytest.raises(jobs.Later) as still:
             await pace.turn(key, **bucket)
-        assert (still.value.delay, still.value.slots) == (timedelta(seconds=30), later.value.slots)
+        assert (still.value.delay, still.value.slots) == (timedelta(seconds=30) - pace.EARLY, later.value.slots)
         time.forward(30)
         await pace.turn(key, **bucket)  # its slot: no wait, and none taken anew
         assert jobs.running.get().slots == {}
         with pytest.raises(jobs.Later) as next_one:
             await pace.turn(key, **bucket)
-        assert next_one.value.delay == timedelta(seconds=60)
+        assert next_one.value.delay == timedelta(seconds=60) - pace.EARLY
     finally:
         jobs.running.reset(token)
+
+
+class Line:
+    """Jobs that wait for one bucket, each put back until a worker takes it up again."""
+
+    def __init__(self, key, time, monkeypatch, **bucket):
+        self.key, self.time, self.bucket = key, time, bucket
+        self.put_back: dict[int, jobs.Later] = {}
+        self.called: list[datetime] = []
+        self.asleep = 0.0
+        monkeypatch.setattr(pace.asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds):
+        self.asleep = seconds
+
+    async def run(self, job, calls=1):
+        """One run of the job, which makes so many calls; whether it made them all."""
+        before = self.put_back.pop(job, jobs.Later(timedelta(0)))
+        running = jobs.Running("test", dict(before.slots), missed=before.missed, tokens=dict(before.tokens))
+        token = jobs.running.set(running)
+        try:
+            for _ in range(calls):
+                await pace.turn(self.key, **self.bucket)
+                self.called.append(self.time.now + timedelta(seconds=self.asleep))
+        except jobs.Later as later:
+            self.put_back[job] = later
+            return False
+        finally:
+            jobs.running.reset(token)
+        return True
+
+
+async def test_a_worker_that_lagged_does_not_make_all_the_calls_it_missed_at_once(time, key, monkeypatch):
+    line = Line(key, time, monkeypatch, capacity=5, refill_per_second=5)
+    for job in range(100):
+        await line.run(job)
+    time.forward(300)  # nobody took them up for five minutes: all their slots have gone by
+    for _ in range(100):
+        for job in sorted(line.put_back):
+            await line.run(job)
+        time.forward(1)
+    assert (len(line.called), line.put_back) == (100, {})
+    for start in line.called:
+        stretch = [at for at in line.called if start <= at < start + timedelta(seconds=1)]
+        assert len(stretch) <= 5 + 5
+
+
+@pytest.mark.parametrize(("seconds", "uses"), [(-0.4, True), (0, True), (0.9, True), (1.1, False), (60, False)])
+async def test_a_slot_is_used_a_moment_late_and_no_later(time, key, monkeypatch, seconds, uses):
+    line = Line(key, time, monkeypatch, capacity=1, refill_per_second=1 / 60)
+    await line.run("first")
+    assert not await line.run("second")
+    await line.run("third")  # everything that flows in for two minutes is taken
+    time.forward(60 + seconds)
+    assert await line.run("second") is uses
+    if not uses:
+        assert line.put_back["second"].slots[key] > line.put_back["third"].slots[key]
+
+
+async def test_where_workers_always_lag_every_job_gets_to_its_call_all_the_same(time, key, monkeypatch):
+    line = Line(key, time, monkeypatch, capacity=1, refill_per_second=1)
+    for job in range(5):
+        await line.run(job)
+    runs = 0
+    while line.put_back and runs < 200:
+        job, later = min(line.put_back.items(), key=lambda each: min(each[1].slots.values()))
+        slot = min(later.slots.values())
+        time.now = max(time.now, slot + timedelta(seconds=10))  # ten seconds late, every time
+        await line.run(job)
+        runs += 1
+    assert line.put_back == {}
+    assert len(line.called) == 5
+
+
+async def test_jobs_of_several_calls_come_to_their_end_however_many_wait(time, key, monkeypatch):
+    line = Line(key, time, monkeypatch, capacity=5, refill_per_second=1)
+    for job in range(40):
+        await line.run(job, calls=3)
+    for _ in range(1000):
+        if not line.put_back:
+            break
+        job, later = min(line.put_back.items(), key=lambda each: each[1].slots[key])
+        time.now = max(time.now, later.slots[key])
+        await line.run(job, calls=3)
+    assert line.put_back == {}
+    assert len(line.called) <= 40 * (1 + 2 + 3)
+    line.called.sort()
+    for n, start in enumerate(line.called):
+        within = [at for at in line.called[n:] if at < start + timedelta(seconds=30)]
+        assert len(within) <= 5 + 30
+
+
+async def test_what_goes_on_where_it_was_reserves_its_next_call_only(time, key, monkeypatch):
+    bucket = {"capacity": 4, "refill_per_second": 1 / 60}
+    monkeypatch.setattr(pace.asyncio, "sleep", lambda seconds: asyncio.gather())
+    for goes_on, tokens in ((True, {key: 1}), (False, {key: 4})):
+        async with tenancy.unowned() as session:
+            await (await db.driver(session)).execute("DELETE FROM buckets WHERE key = $1", key)
+        token = jobs.running.set(jobs.Running("test", goes_on=goes_on))
+        try:
+            for _ in range(4):
+                await pace.turn(key, **bucket)
+            with pytest.raises(jobs.Later) as later:
+                await pace.turn(key, **bucket)
+        finally:
+            jobs.running.reset(token)
+        assert later.value.tokens == tokens
+
+
+async def test_a_slot_that_went_by_is_remembered_with_the_job(company, time, key):
+    bucket = {"capacity": 1, "refill_per_second": 1 / 60}
+    await taken(key, **bucket)
+
+    async with tenancy.acting_for(company) as session:
+        await paced.enqueue(session, company_id=company, bucket=key)
+    await drain()
+    time.forward(120)
+    await taken(key, **bucket)
+    async with tenancy.unowned() as session:
+        due = "UPDATE pgqueuer SET execute_after = now() - interval '1 second' WHERE entrypoint = $1"
+        await (await db.driver(session)).execute(due, paced.name)
+    await drain()
+    async with tenancy.unowned() as session:
+        query = "SELECT headers FROM pgqueuer WHERE entrypoint = $1"
+        headers = await (await db.driver(session)).fetchval(query, paced.name)
+    assert headers["missed"] == 1
+    assert list(headers["slots"]) == [key]
+
+
+@jobs.job(name="tests.pace.paced")
+async def paced(company_id: UUID, bucket: str) -> None:
+    await pace.turn(bucket, capacity=1, refill_per_second=1 / 60)
 
 
 async def test_a_job_waits_as_long_as_it_has_patience(key, monkeypatch):
@@ -236,7 +370,7 @@ async def test_a_bucket_too_small_to_share_is_not_shared(time, key, monkeypatch)
 
 
 async def test_an_urgent_job_that_comes_back_for_its_slot_uses_it_and_takes_no_other(time, key, monkeypatch):
-    token = jobs.running.set(jobs.Running("test", {}))
+    token = jobs.running.set(jobs.Running("test", goes_on=True))
     try:
         bucket = {"capacity": 5, "refill_per_second": 0.1, "reserve": 0.2, "urgent": True}
         for _ in range(5):

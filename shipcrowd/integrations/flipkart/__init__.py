@@ -7,13 +7,13 @@ README.md for what is supported, how to get credentials, and what is odd.
 from datetime import timedelta
 
 from shipcrowd.channels.app_contract import SignIn
-from shipcrowd.channels.contract import ChannelVendor
+from shipcrowd.channels.contract import ChannelVendor, Milestone
 from shipcrowd.couriers.contract import Courier, CourierAccount, CourierVendor
 from shipcrowd.integrations.flipkart import account, oauth, webhooks
 from shipcrowd.integrations.flipkart.account import FlipkartApp, FlipkartCredentials, NotAFlipkartSeller
 from shipcrowd.integrations.flipkart.channel import FlipkartChannel
 from shipcrowd.integrations.flipkart.client import AT_ONCE, HOUR, SECOND, STOCK
-from shipcrowd.integrations.flipkart.courier import LABEL_HOURS, TRACKING_BATCH, FlipkartCourier
+from shipcrowd.integrations.flipkart.courier import LABEL_HOURS, PAPERS, TRACKING_BATCH, FlipkartCourier
 from shipcrowd.kernel.outbound import Disconnected
 
 __all__ = [
@@ -47,6 +47,7 @@ vendor = ChannelVendor(
     paces={HOUR: (200.0, 800 / 3600), SECOND: (5.0, 5.0), STOCK: (1.0, 10.0)},
     reserve=0.2,
     stock_batch=50,
+    keeps_no_trace_of=frozenset({Milestone.attempted}),
     couriers={"flipkart": FlipkartCourier},
     store_id=account.store_id,
     webhooks_by_store=True,  # the address is signed, and holds the seller's id
@@ -65,6 +66,7 @@ logistics = CourierVendor(
     carries_charge=False,  # Flipkart charges in its settlements
     marketplace=True,
     label_hours=LABEL_HOURS,
+    papers=frozenset(PAPERS),
     keeps_list=True,
     repeatable=True,  # what there is to do is decided by the shipment's state
     together=AT_ONCE,

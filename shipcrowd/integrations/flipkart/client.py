@@ -19,7 +19,7 @@ from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.integrations.flipkart import oauth
 from shipcrowd.integrations.flipkart.account import FlipkartCredentials, flipkart_app, flipkart_credentials
 from shipcrowd.integrations.flipkart.reading import first, obj, objects, shown, text
-from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, OutsideFailure, Refused, Reply, Unavailable
+from shipcrowd.kernel.outbound import Json, Malformed, OutsideFailure, Refused, Reply, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -207,10 +207,10 @@ class FlipkartClient:
             return reply
         fresh = await self._credentials(stale=credentials)
         if fresh.access_token == credentials.access_token:
-            raise Disconnected(oauth.SIGN_IN_AGAIN)
+            raise oauth.refused(fresh)
         reply = await self._send(operation, url, body, params, accept, fresh)
         if reply.status == 401:
-            raise Disconnected(oauth.SIGN_IN_AGAIN)
+            raise oauth.refused(fresh)
         return reply
 
     async def _credentials(self, stale: FlipkartCredentials | None = None) -> FlipkartCredentials:
@@ -227,7 +227,7 @@ class FlipkartClient:
         credentials: FlipkartCredentials,
     ) -> Reply:
         if credentials.access_token is None:
-            raise Disconnected(oauth.SIGN_IN_AGAIN)
+            raise oauth.refused(credentials)
         wait = (self.account.hurry if operation.hurried or self._hurried else None) or self.account.pace
         for bucket in operation.buckets:
             await wait(bucket, 1)

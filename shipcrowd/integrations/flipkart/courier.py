@@ -8,17 +8,19 @@ short anywhere is simply made again.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.couriers.contract import (
+    FORMS_NEEDED,
     Booking,
     BookingRequest,
     CancelResult,
+    FilledForm,
     HandOver,
     NotPrepared,
+    Paper,
     Parcel,
     Scan,
     ServiceOffer,
@@ -30,7 +32,7 @@ from shipcrowd.integrations.flipkart.client import NO_ANSWER, FlipkartClient, Ou
 from shipcrowd.integrations.flipkart.mapping import Standing
 from shipcrowd.integrations.flipkart.reading import first, moment, obj, objects, reading, spoken, text
 from shipcrowd.kernel import clock
-from shipcrowd.kernel.outbound import Json, Malformed, Refused, Unavailable
+from shipcrowd.kernel.outbound import Json, Refused, Unavailable
 from shipcrowd.orders.schemas import Fulfilment
 
 SERVICE = ServiceOffer(service="standard", name="Flipkart logistics", carrier="Flipkart")
@@ -40,17 +42,16 @@ LATER_SECONDS = 20.0
 LABEL_HOURS = 24
 TRACKING_BATCH = 25
 
+PAPERS: Mapping[Paper, tuple[client.Operation, Mapping[str, str] | None]] = {
+    Paper.invoice: (client.INVOICES, None),
+    Paper.bare_label: (client.LABEL_ONLY, {"reprint": "true"}),
+    Paper.forms: (client.FORMS, None),
+}
+
 _PACKED = words.STEPS["PACKED"]
+_FORMS_WANTED = "FORM_FAILED"
 _LOOK_AGAIN = frozenset({"OPERATION_NOT_ALLOWED", NO_ANSWER})
 _LABEL = re.compile(r"/sellers/v3/shipments/([^/,?#]+)/labels")
-
-
-@dataclass(frozen=True)
-class Form:
-    """A state's way-bill form that was filled in, with the number it got."""
-
-    name: str
-    number: str
 
 
 class FlipkartCourier:
@@ -143,24 +144,16 @@ class FlipkartCourier:
             raise Refused("foreign_label", "The label is not at Flipkart's address.")
         return await self._client.pdf(client.LABELS, ids=[unquote(found.group(1))])
 
-    async def labels(self, shipments: Sequence[str], *, invoices: bool = True) -> bytes:
-        """Up to 25 labels in one PDF, with or without their invoices."""
-        _at_most(shipments, client.AT_ONCE)
-        if invoices:
-            return await self._client.pdf(client.LABELS, ids=shipments)
-        return await self._client.pdf(client.LABEL_ONLY, ids=shipments, params={"reprint": "true"})
+    async def paper(self, kind: Paper, shipment: str) -> bytes:
+        """Invoice, label without its invoice, or the way-bill forms of a state."""
+        operation, params = PAPERS[kind]
+        return await self._client.pdf(operation, ids=[shipment], params=params)
 
-    async def invoices(self, shipments: Sequence[str]) -> bytes:
-        """Up to 25 invoices in one PDF."""
-        _at_most(shipments, client.AT_ONCE)
-        return await self._client.pdf(client.INVOICES, ids=shipments)
-
-    async def forms(self, shipment: str) -> bytes:
-        """The way-bill forms a state asks for."""
-        return await self._client.pdf(client.FORMS, ids=[shipment])
-
-    async def forms_done(self, shipment: str, filled: Sequence[Form]) -> None:
-        """The forms were filled in, which lets a shipment of FORM_FAILED be packed."""
+    async def forms_done(self, shipment: str, filled: Sequence[FilledForm]) -> None:
+        """Lets a shipment of FORM_FAILED be packed. Nothing to do for one that waits for none (any more): what may have
+        been heard already is not told twice."""
+        if (await sync.state_of(self._client, shipment)).status != _FORMS_WANTED:
+            return
         told = [{"name": form.name, "ackNumber": form.number} for form in filled]
         answer = await self._client.call(
             client.FORMS_DONE, body={"shipments": [{"shipmentId": shipment, "forms": told}]}
@@ -213,10 +206,17 @@ def _may_be_packed(how: Standing) -> None:
     """Raises Refused where waiting for the label is of no use."""
     if how.status in words.CANCELLED:
         raise Refused("cancelled", "Flipkart has cancelled this shipment.")
-    if how.status == "FORM_FAILED":
-        raise Refused("forms_needed", "A state's way-bill form is missing; fill it in at Flipkart and pack again.")
+    if how.status == _FORMS_WANTED:
+        raise Refused(FORMS_NEEDED, f"A state wants a form filled in{_named(how)}; give its number, and book again.")
     if how.step is None:
         raise Refused("unknown_state", f"Flipkart has the shipment in a state unknown to us ({how.status}).")
+
+
+def _named(how: Standing) -> str:
+    """The forms wanted, by name, as far as they are told."""
+    told: Sequence[Json] = how.raw.get("forms") or ()
+    names = [text(first(obj(each), "name", "formName")) if isinstance(each, dict) else text(each) for each in told]
+    return f" ({', '.join(named)})" if (named := [name for name in names if name]) else ""
 
 
 def _to_pack(how: Standing, request: BookingRequest) -> bool:
@@ -293,8 +293,3 @@ def _hand_over(place: str, raw: Mapping[str, Json]) -> HandOver:
         pickup_to=moment(first(when, "to", "before")),
         code=text(code.get("code")) or None,
     )
-
-
-def _at_most(shipments: Sequence[str], most: int) -> None:
-    if not 0 < len(shipments) <= most:
-        raise Malformed(f"{len(shipments)} shipments at once; Flipkart takes 1 to {most}")

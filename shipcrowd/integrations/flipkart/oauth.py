@@ -28,6 +28,11 @@ log = structlog.get_logger(__name__)
 SCOPE = "Seller_Api"
 AUTHORIZE, TOKEN = "/oauth-service/oauth/authorize", "/oauth-service/oauth/token"
 SIGN_IN_AGAIN = "Flipkart no longer accepts this sign-in; sign in again."
+CHECK_KEYS = (
+    "Check the application id and secret in Seller Hub → Manage Profile → Developer Access, and connect the store with"
+    " the right ones."
+)
+NOT_ITS_KEYS = f"Flipkart no longer accepts this store's own application. {CHECK_KEYS}"
 _LONGEST = timedelta(days=400)
 
 
@@ -37,6 +42,11 @@ class NoSignIn(Unauthenticated):
 
 class NoFlipkartApp(Invalid):
     """Signing in needs an application of ours at Flipkart; the operator has to set it up."""
+
+
+def refused(held: FlipkartCredentials) -> Disconnected:
+    """The credentials no longer work: what the seller of this store has to do."""
+    return Disconnected(NOT_ITS_KEYS if held.kind == "own_app" else SIGN_IN_AGAIN)
 
 
 def start(app: BaseModel, shop: str, state: str, redirect_uri: str) -> str:
@@ -101,7 +111,9 @@ async def renew(
         try:
             answer = await _tokens(http, ours, held.app_id, held.app_secret, grant, what="mint_token", repeatable=True)
         except Refused as refusal:
-            raise Disconnected(refusal.message) from refusal
+            raise Disconnected(f"{refusal.message}. {CHECK_KEYS}") from refusal
+        except Disconnected as failure:
+            raise refused(held) from failure
         return _held(held, answer, now)
     if held.refresh_token is None:
         raise Disconnected(SIGN_IN_AGAIN)
@@ -157,7 +169,8 @@ def _failure(reply: Reply, answer: Mapping[str, Json], grant: str) -> OutsideFai
         return Disconnected(SIGN_IN_AGAIN)
     if error in ("unauthorized", "invalid_client", "unauthorized_client") or reply.status in (401, 403):
         if grant == "client_credentials":
-            return Refused("bad_app_secret", f"Flipkart does not accept the application's id and secret: {words}")
+            told = words or f"status {reply.status}"
+            return Refused("bad_app_secret", f"Flipkart does not accept the application's id and secret ({told})")
         return Refused("bad_app_secret", "ShipCrowd's own key for Flipkart is wrong; the operator has to correct it.")
     return Refused("sign_in_refused", words or f"Flipkart refused the sign-in (status {reply.status}).")
 

@@ -2,8 +2,8 @@
 
 Flipkart takes a parcel that was announced for *shipped*, and does not take that back. It is therefore told when the
 courier has the parcel, not when the label is made; every step looks at the shipment's state first, so each is safe to
-repeat and a step that was missed is caught up with. An attempt leaves no trace in that state: one whose answer was lost
-may be told twice.
+repeat and a step that was missed is caught up with. An attempt leaves no trace in that state and is not: the vendor's
+declaration says so (`keeps_no_trace_of`), and whoever tells it sees to it that it is told at most once.
 """
 
 import re

@@ -140,7 +140,9 @@ def _hmac(key: Key, headers: Mapping[str, str], body: bytes, now: datetime) -> b
     matches = [hmac.compare_digest(form.encode(), offered.encode()) for form in forms]
     if not any(matches):
         return False
-    # The body is signed, and the time in it: a body replayed later shows its age.
+    # The body is signed, and the time in it: a body replayed later shows its age. The time in a header is not signed
+    # and says nothing. A body without any time may be sent again; it is the same delivery then (`delivery_id`), and
+    # is taken in once for as long as deliveries are kept.
     at = _said_at(body)
     return at is None or abs(now - at) <= timedelta(seconds=key.window)
 
@@ -162,8 +164,8 @@ def delivery_id(headers: Mapping[str, str], body: bytes) -> str:
     said = obj(read_json(body))
     about = [said.get(name) for name in ("shipmentId", "shipment_id", "returnId", "orderId", "data")]
     identity = [event(headers, body), about, said.get("timestamp"), said.get("attributes")]
-    if said.get("eventType") is None:
-        identity.append(said)
+    if said.get("eventType") is None or _said_at(body) is None:
+        identity.append(said)  # nothing tells one such event from the next but its whole body
     return "sha256:" + hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -218,9 +220,15 @@ def _body_of(data: Json) -> dict[str, Json]:
 
 
 def _said_at(body: bytes) -> datetime | None:
+    """When it is said to have happened: ISO 8601, or seconds or milliseconds since 1970. None where nobody can read
+    it."""
     try:
-        return moment(obj(read_json(body)).get("timestamp"))
-    except (Malformed, ValueError):
+        said = obj(read_json(body))
+        told = first(said, "timestamp") or first(_body_of(said.get("data")), "timestamp")
+        if (number := text(told)).isdigit():
+            return datetime.fromtimestamp(int(number) / (1000 if len(number) > 11 else 1), UTC)
+        return moment(told)
+    except (Malformed, ValueError, OverflowError, OSError):
         return None
 
 

@@ -423,6 +423,11 @@ def upgrade() -> None:
     sa.Column('last_milestone_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_error', sa.Text(), nullable=False),
     sa.Column('failures', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('again_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('agains', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('unsure_of', sa.Text(), nullable=True),
+    sa.Column('expected_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('ready_asked_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('busy_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
@@ -433,6 +438,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('company_id', 'id', name=op.f('pk_announcements')),
     sa.UniqueConstraint('company_id', 'shipment_id', name=op.f('uq_announcements_company_id_shipment_id'))
     )
+    op.create_index('ix_announcements_again', 'announcements', ['again_at'], unique=False, postgresql_where=sa.text('again_at IS NOT NULL'))
+    op.create_index('ix_announcements_wishes', 'announcements', ['company_id', 'connection_id', 'shipment_id'], unique=False, postgresql_where=sa.text('expected_at IS NOT NULL OR ready_asked_at IS NOT NULL'))
     op.create_index('ix_announcements_store', 'announcements', ['company_id', 'connection_id', 'state', 'created_at', 'id'], unique=False)
     op.create_table('bulk_items',
     sa.Column('run_id', sa.UUID(), nullable=False),
@@ -642,6 +649,7 @@ def upgrade() -> None:
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('label_url', sa.Text(), nullable=True),
     sa.Column('label_key', sa.Text(), nullable=True),
+    sa.Column('invoice_key', sa.Text(), nullable=True),
     sa.Column('label_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('late_told_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('labels_printed', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
@@ -670,10 +678,11 @@ def upgrade() -> None:
     )
     op.create_index('ix_shipments_due', 'shipments', ['next_check_at'], unique=False, postgresql_where=sa.text('next_check_at IS NOT NULL'))
     op.create_index('ix_shipments_label', 'shipments', ['label_until'], unique=False, postgresql_where=sa.text('label_until IS NOT NULL'))
+    op.create_index('ix_shipments_late', 'shipments', ['booked_at'], unique=False, postgresql_where=sa.text("late_told_at IS NULL AND state IN ('pickup_pending', 'pickup_failed')"))
     op.create_index('ix_shipments_manifest', 'shipments', ['company_id', 'manifest_id'], unique=False, postgresql_where=sa.text('manifest_id IS NOT NULL'))
     op.create_index('ix_shipments_newest', 'shipments', ['company_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_shipments_order', 'shipments', ['company_id', 'order_id'], unique=False)
-    op.create_index('ix_shipments_redact', 'shipments', ['company_id', 'id'], unique=False, postgresql_where=sa.text('redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL)'))
+    op.create_index('ix_shipments_redact', 'shipments', ['company_id', 'id'], unique=False, postgresql_where=sa.text('redact_asked_at IS NOT NULL AND (redacted_at IS NULL OR label_key IS NOT NULL OR label_url IS NOT NULL OR invoice_key IS NOT NULL)'))
     op.create_index('ix_shipments_state', 'shipments', ['company_id', 'state', 'created_at', 'id'], unique=False)
     op.create_index('uq_shipments_awb', 'shipments', ['company_id', 'courier', 'awb'], unique=True, postgresql_where=sa.text('awb IS NOT NULL'))
     op.create_table('store_syncs',

@@ -1,9 +1,10 @@
+import dataclasses
 import json
 
 import httpx2
 import pytest
 
-from shipcrowd.integrations.flipkart import client, vendor
+from shipcrowd.integrations.flipkart import FlipkartCredentials, client, vendor
 from shipcrowd.integrations.flipkart.client import Outcome, outcomes, sku_outcomes
 from shipcrowd.kernel.outbound import Disconnected, Malformed, OutsideFailure, Refused, Unavailable
 
@@ -49,6 +50,19 @@ async def test_a_second_401_asks_the_seller_to_sign_in_again(flipkart):
     flipkart.on(READ, httpx2.Response(401, json={"error": "invalid_token"}))
     with pytest.raises(Disconnected, match="sign in again"):
         await flipkart.client().call(client.SHIPMENTS)
+    assert len(flipkart.requests) == 2
+
+
+async def test_a_second_401_of_an_own_application_asks_to_check_its_keys(flipkart, monkeypatch):
+    async def credentials(stale=None):
+        flipkart.tokens = flipkart.tokens[1:] if stale else flipkart.tokens
+        return FlipkartCredentials(app_id="her-app", app_secret="her-secret", access_token=flipkart.tokens[0])
+
+    flipkart.on(READ, httpx2.Response(401, json={"error": "invalid_token"}))
+    account = dataclasses.replace(flipkart.account(), credentials=credentials)
+    with pytest.raises(Disconnected, match="application id and secret") as raised:
+        await client.FlipkartClient(account).call(client.SHIPMENTS)
+    assert "sign in" not in raised.value.reason
     assert len(flipkart.requests) == 2
 
 

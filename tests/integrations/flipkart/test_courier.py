@@ -5,12 +5,15 @@ import httpx2
 import pytest
 
 from shipcrowd.couriers.contract import (
+    FORMS_NEEDED,
     BookingLine,
     BookingRequest,
     Courier,
     FetchesLabels,
+    FilledForm,
     Flow,
     HandsOver,
+    Paper,
     Parcel,
     Payment,
     PickupPoint,
@@ -19,7 +22,6 @@ from shipcrowd.couriers.contract import (
 )
 from shipcrowd.integrations import flipkart as vendor
 from shipcrowd.integrations.flipkart import courier as courier_module
-from shipcrowd.integrations.flipkart.courier import Form
 from shipcrowd.integrations.flipkart.reading import spoken
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable, read_json
@@ -236,27 +238,47 @@ async def test_a_label_is_fetched_from_flipkart_and_from_nowhere_else(flipkart):
     assert len(flipkart.requests) == 1
 
 
-async def test_papers_of_many_come_in_one(flipkart):
-    courier = flipkart.courier()
-    flipkart.on("/v3/shipments/a,b/labels", PDF).on("/v3/shipments/a,b/labelOnly/pdf", PDF)
-    flipkart.on("/v3/shipments/a,b/invoices", PDF).on("/v3/shipments/a/forms", PDF)
-    assert await courier.labels(["a", "b"]) == PDF
-    assert await courier.labels(["a", "b"], invoices=False) == PDF
-    assert await courier.invoices(["a", "b"]) == PDF
-    assert await courier.forms("a") == PDF
-    assert dict(flipkart.requests[1].url.params) == {"reprint": "true"}
-    with pytest.raises(Malformed):
-        await courier.labels([str(n) for n in range(26)])
-    with pytest.raises(Malformed):
-        await courier.invoices([])
+@pytest.mark.parametrize(
+    ("kind", "path", "asked"),
+    [
+        (Paper.invoice, "/v3/shipments/a%2Fb/invoices", {}),
+        (Paper.bare_label, "/v3/shipments/a%2Fb/labelOnly/pdf", {"reprint": "true"}),
+        (Paper.forms, "/v3/shipments/a%2Fb/forms", {}),
+    ],
+)
+async def test_each_paper_is_asked_for_at_its_own_address(flipkart, kind, path, asked):
+    flipkart.on(path, PDF)
+    assert await flipkart.courier().paper(kind, "a/b") == PDF
+    [request] = flipkart.requests
+    assert dict(request.url.params) == asked
+    assert request.headers["accept"] == "application/pdf"
+    assert set(Paper) == vendor.logistics.papers
 
 
-async def test_forms_that_were_filled_in_let_the_shipment_go(flipkart):
-    flipkart.on("/v3/shipments/forms/updateAck", done("a"))
-    await flipkart.courier().forms_done("a", [Form("FORM 27C", "ACK-1")])
+async def test_what_is_no_paper_is_said_in_flipkarts_words(flipkart):
+    flipkart.on("/v3/shipments/a/forms", httpx2.Response(404, json={"errorMessage": "No forms are needed"}))
+    with pytest.raises(Refused, match="No forms are needed"):
+        await flipkart.courier().paper(Paper.forms, "a")
+    flipkart.on("/v3/shipments/a/invoices", {"invoices": []})
+    with pytest.raises(Malformed):
+        await flipkart.courier().paper(Paper.invoice, "a")
+
+
+async def test_forms_that_were_filled_in_let_the_shipment_go_and_are_told_once(flipkart):
+    flipkart.on(READ, *states("FORM_FAILED", "PACKING_IN_PROGRESS")).on("/v3/shipments/forms/updateAck", done("ship-1"))
+    for _ in range(2):
+        await flipkart.courier().forms_done("ship-1", [FilledForm("FORM 27C", "ACK-1")])
     assert flipkart.bodies("/v3/shipments/forms/updateAck") == [
-        {"shipments": [{"shipmentId": "a", "forms": [{"name": "FORM 27C", "ackNumber": "ACK-1"}]}]}
+        {"shipments": [{"shipmentId": "ship-1", "forms": [{"name": "FORM 27C", "ackNumber": "ACK-1"}]}]}
     ]
+
+
+@pytest.mark.parametrize("told", [["FORM 27C"], [{"name": "FORM 27C", "ackNumber": None}]])
+async def test_the_forms_that_are_wanted_are_named(flipkart, told):
+    flipkart.on(READ, *states("FORM_FAILED", forms=told))
+    with pytest.raises(Refused, match="FORM 27C") as raised:
+        await flipkart.courier().book(request())
+    assert raised.value.code == FORMS_NEEDED
 
 
 # --- handing over ---------------------------------------------------------------------------------------------------

@@ -173,6 +173,16 @@ async def test_wrong_keys_of_a_seller_are_told_in_flipkarts_words(flipkart):
         await oauth.renew(APP, flipkart.http(), SELLER, OWN, NOW)
 
 
+@pytest.mark.parametrize(("status", "error"), [(401, "unauthorized"), (400, "invalid_grant"), (403, "access_denied")])
+async def test_a_store_with_its_own_application_is_told_to_check_its_keys_not_to_sign_in(flipkart, status, error):
+    flipkart.on(TOKEN, httpx2.Response(status, json={"error": error}))
+    with pytest.raises(Disconnected) as raised:
+        await oauth.renew(APP, flipkart.http(), SELLER, OWN, NOW)
+    assert "application id and secret" in raised.value.reason
+    assert "Developer Access" in raised.value.reason
+    assert "sign in" not in raised.value.reason
+
+
 def test_credentials_are_whole_or_refused():
     for given in ({}, {"app_id": "her-app"}, {"app_id": " ", "app_secret": "her-secret"}, {"kind": "signed_in"}):
         with pytest.raises(ValidationError):

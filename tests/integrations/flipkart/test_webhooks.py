@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pydantic import SecretStr
@@ -143,6 +144,32 @@ def test_a_body_replayed_later_shows_its_age():
     assert refused([HMAC], headers, said(), NOW + timedelta(minutes=16))
     timeless = said(timestamp=None)
     assert not refused([HMAC], webhooks.sign(HMAC, "t", SELLER, timeless, NOW), timeless, NOW + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"timestamp": int(NOW.timestamp())},
+        {"timestamp": str(int(NOW.timestamp() * 1000))},
+        {"timestamp": None, "data": {"timestamp": NOW.isoformat()}},
+    ],
+)
+def test_however_the_body_tells_its_time_an_old_one_is_refused(told):
+    body = said(**told)
+    headers = webhooks.sign(HMAC, "t", SELLER, body, NOW)
+    assert not refused([HMAC], headers, body, NOW + timedelta(minutes=14))
+    assert refused([HMAC], headers, body, NOW + timedelta(minutes=16))
+    # A header's time is nobody's signature.
+    assert refused(
+        [HMAC], headers | {"x_date": format_datetime(NOW + timedelta(minutes=16))}, body, NOW + timedelta(minutes=16)
+    )
+
+
+def test_what_tells_no_time_is_the_same_delivery_only_byte_for_byte():
+    timeless = said(timestamp=None)
+    assert webhooks.delivery_id({}, timeless) == webhooks.delivery_id({}, timeless)
+    assert webhooks.delivery_id({}, timeless) != webhooks.delivery_id({}, said(timestamp=None, version="v4"))
+    assert webhooks.delivery_id({}, said()) == webhooks.delivery_id({}, said(version="v4"))
 
 
 # --- whose keys -----------------------------------------------------------------------------------------------------

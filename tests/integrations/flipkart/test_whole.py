@@ -1,5 +1,6 @@
 """Flipkart in the whole product, on the real database: connected, read, told, packed, tracked."""
 
+import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -60,6 +61,7 @@ class Far:
         self.calls: list[str] = []
         self.ready = "SUCCESS"
         self.good_secret = "her-secret"
+        self.labels_come = True
 
     def put(self, shipment_id: str, status: str = "APPROVED", **more: Any) -> None:
         at = {"updatedAt": spoken(clock.now()), "dispatchAfterDate": spoken(clock.now() - timedelta(hours=1))}
@@ -75,7 +77,9 @@ class Far:
             return httpx2.Response(200, json={"access_token": self.token, "expires_in": 5183999})
         if request.headers["authorization"] != f"Bearer {self.token}":
             return httpx2.Response(401, json={"error": "invalid_token"})
-        if path.endswith("/labels") and request.method == "GET":
+        if path.endswith(("/labels", "/invoices")) and request.method == "GET":
+            if not self.labels_come:
+                return httpx2.Response(503, content=b"<html>Gateway Time-out</html>")
             return httpx2.Response(200, content=PDF)
         return httpx2.Response(200, content=json.dumps(self.answer(path, request)))
 
@@ -137,11 +141,12 @@ async def seller() -> UUID:
     return await make.company()
 
 
-async def connected(company: UUID, name: str | None = None, secret: str = "her-secret") -> tuple[UUID, str]:
+async def connected(
+    company: UUID, name: str | None = None, secret: str = "her-secret", **more: str
+) -> tuple[UUID, str]:
     name = name or f"seller{new_id().hex[-12:]}"
-    connection = await service.connect_pasted(
-        company, platform="flipkart", store=name, given={"app_id": "her-app", "app_secret": secret}, actor="user:asha"
-    )
+    given = {"app_id": "her-app", "app_secret": secret, **more}
+    connection = await service.connect_pasted(company, platform="flipkart", store=name, given=given, actor="user:asha")
     return connection, name
 
 
@@ -213,6 +218,7 @@ async def test_a_token_that_died_is_minted_anew_and_one_that_stays_dead_asks_to_
     async with tenancy.acting_for(seller) as session:
         row = (await session.execute(select(Connection).where(Connection.id == connection))).scalar_one()
     assert row.status == Status.disconnected
+    assert "Check the application id and secret" in row.reason
     with pytest.raises(Disconnected):
         await couriers.open_at_store("flipkart", seller, connection)
 
@@ -286,6 +292,22 @@ async def test_a_sender_does_not_say_which_address_it_came_to(far, seller):
     by_route = signed(name, body, route="order-placed") | {PATH_TOPIC: "order-placed"}
     assert await posted(name, body, by_route) == 401
     assert await posted(name, body, signed(name, body) | {PATH_TOPIC: "order-placed"}) == 200
+
+
+async def test_a_signed_body_without_a_time_is_taken_in_once_however_late_it_comes_again(far, seller):
+    _, name = await connected(seller, webhook_secret="hush")
+    await drain()
+    far.put("ship-16")
+    body = json.dumps({"event": "order.created", "shipmentId": "ship-16"}).encode()
+    headers = {"x-flipkart-signature": hmac.new(b"hush", body, "sha256").hexdigest()}
+    assert await posted(name, body, headers) == 200
+    await drain()
+    calls = len(far.calls)
+    with time_machine.travel(clock.now() + timedelta(days=20)):
+        assert await posted(name, body, headers) == 200  # whoever sent it is answered; nothing is done
+        await drain()
+    assert len(far.calls) == calls
+    assert await posted(name, body.replace(b"ship-16", b"ship-17"), headers) == 401
 
 
 async def test_what_is_forged_or_old_is_refused_and_leaves_no_trace(far, seller):
@@ -470,6 +492,19 @@ async def test_a_parcel_that_lies_there_for_20_hours_is_pointed_out_once(far, se
     await age(seller, 2)
     await by_the_clock()
     await by_the_clock()
+    assert (await told(seller, made)).count("not_dispatched") == 1
+
+
+async def test_a_parcel_whose_label_never_came_is_pointed_out_as_well(far, seller):
+    far.labels_come = False
+    made = await shipped(seller, await ready(far, seller, "ship-15"))
+    assert (made.label_key, made.label_until) == (None, None)
+    with time_machine.travel(clock.now() + timedelta(hours=19)):
+        await by_the_clock()
+    assert "not_dispatched" not in await told(seller, made)
+    with time_machine.travel(clock.now() + timedelta(hours=21)):
+        await by_the_clock()
+        await by_the_clock()
     assert (await told(seller, made)).count("not_dispatched") == 1
 
 

@@ -1,13 +1,17 @@
 """One shipment of Flipkart's, from the buyer's click to her door: by Flipkart's courier, and by the seller's own."""
 
 from io import BytesIO
+from uuid import UUID
 
 from pypdf import PdfReader
 
+from shipcrowd.documents import keeping
+from shipcrowd.kernel import tenancy
 from shipcrowd.sandbox.flipkart.schemas import Cancellation, Hold, Kind, NewItem
 from shipcrowd.sandbox.schemas import NewScan
+from shipcrowd.shipping import forgetting, papers
 from tests.journeys.flipkart.world import FlipkartSeller
-from tests.journeys.world import World, kinds
+from tests.journeys.world import URL, World, kinds
 
 
 def paise(rupees: str) -> int:
@@ -32,6 +36,17 @@ async def test_a_shipment_is_notified_packed_labelled_dispatched_and_tracked_to_
     assert len(words) == 2  # its label and its invoice, as Flipkart made them
     assert packed.awb is not None
     assert packed.awb in words[0]
+
+    page = f"{URL}/shipments/{parcel['id']}"
+    shown = (await asha.at_api.http.get(page)).text
+    assert f"/shipments/{parcel['id']}/papers/invoice" in shown
+    assert 'id="forms"' not in shown
+    printed = await asha.at_api.http.post(f"{page}/papers/invoice", data={"csrf_token": asha.at_api.csrf})
+    assert printed.content.startswith(b"%PDF-")
+    for kind in ("invoice", "bare-label"):
+        paper = await asha.at_api.pdf("GET", f"/shipments/{parcel['id']}/papers/{kind}.pdf")
+        assert len(PdfReader(BytesIO(paper)).pages) == 1, kind
+        assert paper[:5] == b"%PDF-"
 
     await asha.hand_over(parcel)
     assert asha.there(there.id).status == "READY_TO_DISPATCH"
@@ -127,3 +142,72 @@ async def test_of_many_packed_at_once_the_held_one_fails_alone(asha: FlipkartSel
     assert [(parcel["reason_code"], "holds" in parcel["reason"]) for parcel in refused] == [("on_hold", True)]
     assert [asha.there(there.id).status for there, _ in placed] == ["PACKED", "APPROVED", "PACKED"]
     assert (await asha.at_api.get(f"/shipments/bulk/{run['id']}"))["finished"] is True
+
+
+async def test_a_states_forms_are_printed_filled_in_told_and_the_shipment_is_packed(asha: FlipkartSeller):
+    there, order = await asha.place(form="FORM 27C")
+    refused = await asha.book(order)
+    assert (refused["state"], refused["reason_code"]) == ("refused", "forms_needed")
+    assert "FORM 27C" in refused["reason"]
+    paper = f"/shipments/{refused['id']}/papers"
+    problem = await asha.at_api.refused("GET", f"{paper}/invoice.pdf", status=409)
+    assert problem["code"] == "no_paper_yet"
+    forms = await asha.at_api.pdf("GET", f"{paper}/forms.pdf")
+    assert "FORM 27C" in PdfReader(BytesIO(forms)).pages[0].extract_text()
+
+    form = {"name": "FORM 27C", "number": "ACK-9"}
+    page = f"{URL}/shipments/{refused['id']}"
+    shown = (await asha.at_api.http.get(page)).text
+    assert 'id="forms"' in shown
+    empty = await asha.at_api.http.post(f"{page}/forms", data={"csrf_token": asha.at_api.csrf, "name": "FORM 27C"})
+    assert empty.status_code == 422
+    assert asha.desk.world.sellers[asha.id].shipments[there.id].form_acknowledged is None
+    typed = await asha.at_api.http.post(f"{page}/forms", data=form | {"csrf_token": asha.at_api.csrf})
+    assert typed.status_code == 303, typed.text
+    assert asha.desk.world.sellers[asha.id].shipments[there.id].form_acknowledged == "ACK-9"
+    await asha.settle()
+    told = await asha.order(there.id)
+    assert "forms_told" in kinds(told)
+    assert (await asha.book(told))["state"] == "pickup_pending"
+    # Told once more, nothing happens: it waits for no form any more.
+    await asha.at_api.post(f"/shipments/{refused['id']}/forms", {"forms": [form | {"number": "ACK-10"}]})
+    assert asha.desk.world.sellers[asha.id].shipments[there.id].form_acknowledged == "ACK-9"
+
+
+async def test_the_invoice_is_kept_with_the_label_and_goes_with_the_buyer(asha: FlipkartSeller):
+    there, order = await asha.place()
+    parcel = await asha.book(order)
+    path, company = f"/shipments/{parcel['id']}/papers/invoice.pdf", asha.at_api.company_id
+    key = papers.invoice_key_of(company, UUID(parcel["id"]))
+    assert (await keeping.store().get(key)).startswith(b"%PDF-")
+    # Kept: Flipkart need not be asked again.
+    at_flipkart = asha.desk.world.sellers[asha.id].shipments[there.id]
+    packed_at, at_flipkart.packed_at = at_flipkart.packed_at, None
+    assert await asha.at_api.pdf("GET", path)
+    at_flipkart.packed_at = packed_at
+    await asha.hand_over(parcel)
+
+    for _ in ("PICKUP_COMPLETE", "SHIPPED", "DELIVERED"):
+        asha.desk.move(asha.id, there.id)
+    await asha.tracked(parcel)
+    async with tenancy.acting_for(company) as session:
+        await forgetting.forget_receivers.enqueue(session, company_id=company, order_ids=(UUID(order["id"]),))
+    await asha.settle()
+    assert not await keeping.store().exists(key)
+    problem = await asha.at_api.refused("GET", path, status=409)
+    assert problem["code"] == "receiver_forgotten"
+    await papers.fetch_invoice(company, UUID(parcel["id"]))
+    assert not await keeping.store().exists(key)
+
+
+async def test_papers_are_the_marketplaces_and_of_nobody_elses_parcel(asha: FlipkartSeller, world: World):
+    _, order = await asha.place(Kind.self_ship)
+    parcel = await asha.book(order)
+    problem = await asha.at_api.refused("GET", f"/shipments/{parcel['id']}/papers/invoice.pdf", status=404)
+    assert problem["code"] == "no_such_paper"
+    form = {"forms": [{"name": "a", "number": "b"}]}
+    await asha.at_api.refused("POST", f"/shipments/{parcel['id']}/forms", form, status=404)
+    _, hers = await asha.place()
+    packed = await asha.book(hers)
+    other = await world.newcomer("Mallory")
+    await other.refused("GET", f"/shipments/{packed['id']}/papers/invoice.pdf", status=404)
