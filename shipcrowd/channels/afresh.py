@@ -17,8 +17,9 @@ from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.open import connected, lost, opened
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
-from shipcrowd.kernel.jobs import Later, apart, enqueue_many, job, on
+from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
 from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
+from shipcrowd.kernel.running import apart
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders.schemas import IncomingOrder
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from shipcrowd.kernel.jobs import running
+from shipcrowd.kernel.running import running
 
 T = TypeVar("T")
 

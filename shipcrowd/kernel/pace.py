@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shipcrowd.kernel import clock, db, tenancy
-from shipcrowd.kernel.jobs import Later, Running, running
 from shipcrowd.kernel.outbound import Unavailable
+from shipcrowd.kernel.running import Later, Running, running
 
 WORTH_SLEEPING = timedelta(seconds=15)
 EARLY = timedelta(seconds=0.5)
