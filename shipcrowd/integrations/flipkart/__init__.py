@@ -64,6 +64,7 @@ logistics = CourierVendor(
     open=_by_store_only,
     carries_charge=False,  # Flipkart charges in its settlements
     marketplace=True,
+    own_label=True,
     label_hours=LABEL_HOURS,
     keeps_list=True,
     repeatable=True,  # what there is to do is decided by the shipment's state

@@ -28,7 +28,7 @@ from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonLine, Ne
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.settings import settings
-from shipcrowd.shipping import booking, cancelling, jobs, quoting, retyping
+from shipcrowd.shipping import booking, cancelling, jobs, labels, quoting, retyping
 from shipcrowd.shipping.models import ScanRow, Shipment, State
 from shipcrowd.shipping.quoting import Package
 from tests import make
@@ -175,6 +175,37 @@ async def test_an_easy_ship_order_is_booked_labelled_and_followed_to_its_end(far
         assert (await tracked(company, made)).state == state
     assert await scans(company) == ["ReadyForPickup", "PickedUp", "AtOriginFC", "OutForDelivery", "Delivered"]
     assert (await order(company, found.external_id)).state == OrderState.delivered
+
+
+@pytest.mark.parametrize("courier", ["amazon", "amazon_shipping"])
+async def test_nothing_is_printed_until_amazons_own_label_is_there(far, company, courier):
+    found = await easy_ship_order(far, company)
+    order_id = found.id if courier == "amazon" else await shopify_order(company)
+    quote = await quoting.quote(company, order_id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        made = await booking.book(
+            session, quote.id, service="easy_ship" if courier == "amazon" else STANDARD, actor="user:asha"
+        )
+    await jobs.request_label.run(company_id=company, shipment_id=made.id)
+    made = await parcel(company)
+    assert made.awb is not None
+    assert made.label_key is None
+    with pytest.raises(labels.NoLabelYet, match=f"for {made.number} is not here yet"):
+        await labels.printed(company, [made.id], actor="user:asha")
+    assert (await parcel(company)).labels_printed == 0
+    await drain(skip_waits=True)
+    assert (await labels.printed(company, [made.id], actor="user:asha")).startswith(b"%PDF")
+    assert (await parcel(company)).labels_printed == 1
+
+
+async def test_an_easy_ship_parcel_whose_number_a_person_typed_is_printed_at_amazon(far, company):
+    found = await easy_ship_order(far, company)
+    made = await shipped(company, found.id, "easy_ship")
+    async with tenancy.acting_for(company) as session:
+        typed = await session.get(Shipment, (company, made.id))
+        typed.label_key = typed.label_url = None
+    with pytest.raises(labels.NoLabelYet, match="print it there"):
+        await labels.printed(company, [made.id], actor="user:asha")
 
 
 async def test_an_easy_ship_package_is_scheduled_once_however_often_it_is_booked(far, company):
