@@ -4,7 +4,7 @@ Each ability is a Protocol of its own, asked with `isinstance`. Every method rai
 of `kernel.outbound`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -104,10 +104,14 @@ class StockRefusal:
 
 @dataclass(frozen=True)
 class FeedTicket:
-    """The channel took the levels as a file and will report later; the file does not hold the `refusals`."""
+    """The channel took the levels as a file and will report later; the file does not hold the `refusals`.
+
+    Not `started`: it lies there, and is worked off when `StartsFeeds.start_feed` has asked for it.
+    """
 
     reference: str
     refusals: tuple[StockRefusal, ...] = ()
+    started: bool = True
 
 
 class FeedStep(StrEnum):
@@ -222,6 +226,17 @@ class SetsStock(Protocol):
 class FollowsFeeds(Protocol):
     async def feed(self, reference: str) -> FeedState:
         """What became of a `FeedTicket`. Raises Refused where the channel knows no such file (any more)."""
+        ...
+
+
+@runtime_checkable
+class StartsFeeds(Protocol):
+    """A channel that makes another file of each asking: it is asked once our own row says that it is."""
+
+    async def start_feed(self, reference: str, *, asked_at: datetime | None, known: Collection[str]) -> str:
+        """Have a file that lies there worked off; what it goes by from now on. `asked_at`: it was asked for then, and
+        nobody knows whether that was heard. Then the channel's files made since are looked through first, but for
+        the `known` ones. Raises Refused where the file will never be worked off."""
         ...
 
 

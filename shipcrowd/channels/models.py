@@ -225,6 +225,9 @@ class StockFeed(Owned, Base):
     state: Mapped[str] = mapped_column(default=FeedState.waiting.value)
     looks: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime]
+    asked_at: Mapped[datetime | None]
+    """When a channel at which it only lies was last asked to work it off; whether it heard is known by `started_at`."""
+    started_at: Mapped[datetime | None]
     next_look_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(default="")

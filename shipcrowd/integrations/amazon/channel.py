@@ -1,7 +1,7 @@
 """Amazon as a sales channel: the client and the mapping, put together."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -102,6 +102,9 @@ class AmazonChannel:
         self, levels: Sequence[StockLevel], *, singly: bool = False
     ) -> Sequence[StockRefusal] | FeedTicket:
         return await stock.set_stock(self._client, levels, singly=singly)
+
+    async def start_feed(self, reference: str, *, asked_at: datetime | None, known: Collection[str]) -> str:
+        return await stock.start(self._client, reference, asked_at=asked_at, known=known)
 
     async def feed(self, reference: str) -> FeedState:
         return await stock.state(self._client, reference)
