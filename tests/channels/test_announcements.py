@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from sqlalchemy import select, update
 
-from shipcrowd.channels import announcements, jobs
+from shipcrowd.channels import announcements, jobs, service
 from shipcrowd.channels.contract import Milestone
 from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.couriers.contract import Progress, Scan

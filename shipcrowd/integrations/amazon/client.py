@@ -90,10 +90,11 @@ class AmazonClient:
         if refusals.token_refused(reply):
             if restricted is not None:
                 raise Unavailable(f"the restricted token for {operation.name} has lapsed", retry_after=1)
-            token = await self._another_token(operation, credentials, token)
-            reply = await self._send(operation, url, token, body, headers, credentials)
-            if refusals.token_refused(reply):
-                raise Disconnected("Amazon no longer accepts this seller's authorization; sign in to Amazon again.")
+            # A consent that was taken back shows here: Login with Amazon gives no token for it any more. A new token
+            # that is refused in the same words is about this operation (a role, an enrolment), not about the seller.
+            fresh = await self._another_token(operation, credentials, token)
+            if fresh != token:
+                reply = await self._send(operation, url, fresh, body, headers, credentials)
         if not reply.ok:
             failure = refusals.refusal(reply, operation.name)
             log.info("amazon_refused", what=operation.name, status=reply.status, why=failure.code, request=_id(reply))
@@ -137,10 +138,7 @@ class AmazonClient:
     async def _another_token(self, operation: Operation, credentials: AmazonCredentials, stale: SecretStr) -> SecretStr:
         if operation.grantless:
             return await lwa.grantless(self.http, lwa.keys(self.app, credentials), stale=stale)
-        fresh = amazon_credentials(await self.account.credentials(stale=credentials))
-        if fresh.access_token is None or fresh.access_token == stale:
-            raise Disconnected("Amazon no longer accepts this seller's authorization; sign in to Amazon again.")
-        return fresh.access_token
+        return await self._token(operation, amazon_credentials(await self.account.credentials(stale=credentials)))
 
     async def _send(
         self,

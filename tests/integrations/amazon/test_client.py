@@ -96,11 +96,20 @@ async def test_a_token_that_expired_is_renewed_once_and_the_call_made_again(amaz
     assert amazon.paced == [("getOrder", 1)] * 2
 
 
-async def test_a_new_token_that_is_refused_as_well_means_sign_in_again(amazon):
+async def test_a_new_token_that_is_refused_as_well_is_about_the_operation_and_not_about_the_seller(amazon):
+    amazon.on("getOrder", expired())
+    with pytest.raises(NotDone) as raised:
+        await ask(amazon)
+    assert (raised.value.code, raised.value.status) == ("forbidden", 403)
+    assert [asked.token for asked in amazon.asked] == ["Atza|first", "Atza|second"]
+
+
+async def test_where_login_with_amazon_renews_no_more_the_seller_must_sign_in_again(amazon):
+    amazon.tokens = amazon.tokens[:1]
     amazon.on("getOrder", expired())
     with pytest.raises(Disconnected):
         await ask(amazon)
-    assert len(amazon.asked) == 2
+    assert len(amazon.asked) == 1
 
 
 async def test_a_403_that_is_not_about_the_token_renews_nothing(amazon):
@@ -318,7 +327,7 @@ async def test_the_same_token_again_after_a_renewal_is_not_tried_again(amazon):
 
     account.credentials = same
     amazon.on("getOrder", expired())
-    with pytest.raises(Disconnected):
+    with pytest.raises(NotDone):
         await calling.AmazonClient(account).call(ops.GET_ORDER, path=ORDER)
     assert len(amazon.asked) == 1
 

@@ -18,11 +18,13 @@ from shipcrowd.connections import service as connections
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import Reattempts
 from shipcrowd.documents import keeping
-from shipcrowd.integrations.amazon import channel, easy_ship_labels, lwa
+from shipcrowd.integrations.amazon import channel, easy_ship_labels, lwa, shipping
 from shipcrowd.integrations.amazon import client as calling
 from shipcrowd.kernel import db, events, outbound, tenancy
 from shipcrowd.kernel.outbound import Refused
 from shipcrowd.orders.models import Order, OrderState
+from shipcrowd.sandbox.amazon import web
+from shipcrowd.sandbox.amazon.call import Refused as Denied
 from shipcrowd.sandbox.amazon.desk import AmazonDesk
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonLine, NewAmazonOrder, NewSeller, OrderKind
 from shipcrowd.sandbox.app import InProcess, sandbox
@@ -60,6 +62,7 @@ async def far(tmp_path, monkeypatch) -> AsyncIterator[AmazonDesk]:
         calling.forget_rates,
         lwa.forget_own_tokens,
         channel.forget_participations,
+        shipping.forget_silent,
         routes._Known.by_account.clear,
     ):
         forget()
@@ -244,6 +247,24 @@ async def test_an_easy_ship_package_goes_with_its_order_only(far, company):
 async def shopify_order(company: UUID, **more: Any) -> UUID:
     (order_id,) = await make.orders(company, make.incoming(**more))
     return order_id
+
+
+@pytest.mark.parametrize("details", ["", "The access token you provided is revoked, malformed or invalid."])
+async def test_a_price_check_amazon_refuses_leaves_the_store_connected(far, company, monkeypatch, details):
+    """Not enrolled: Amazon says so in the words of a missing role, or of a bad token."""
+    store = await connected(far, company)
+    order_id = await shopify_order(company)
+
+    def refuse(call):
+        raise Denied(403, "Unauthorized", "Access to requested resource is denied.", details)
+
+    routes_ = [replace(each, act=refuse) if each.operation == "getRates" else each for each in web.ROUTES]
+    monkeypatch.setattr(web, "ROUTES", routes_)
+    with pytest.raises(quoting.NotServiceable, match="Amazon Shipping is not open to this store"):
+        await quoting.quote(company, order_id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        connection = await connections.get(session, store)
+    assert (connection.status, connection.reason) == ("connected", "")
 
 
 async def test_amazon_shipping_carries_what_was_sold_anywhere(far, company):
