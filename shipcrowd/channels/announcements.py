@@ -213,7 +213,7 @@ async def withdrawal_due(session: AsyncSession, shipment_id: UUID) -> Told | Non
 async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
-    row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
+    row.dispatch_ref, row.sent_at, row.wrong_awb = dispatch_ref, clock.now(), False
     row.last_error, row.failures, row.busy_until = "", 0, None
 
 
@@ -252,14 +252,14 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
 async def corrected(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
     """The store knows the right AWB."""
     row = await _locked(session, announcement_id)
-    row.dispatch_ref = dispatch_ref
+    row.dispatch_ref, row.wrong_awb = dispatch_ref, False
     row.last_error, row.failures, row.busy_until = "", 0, None
 
 
 async def not_corrected(session: AsyncSession, announcement_id: UUID, because: str) -> None:
-    """The store keeps the wrong AWB: the seller has to put it right there, and it is among what is looked at."""
+    """The store keeps the wrong AWB: the seller has to put it right there, or has it told again (`try_again`)."""
     row = await _locked(session, announcement_id)
-    row.last_error, row.failures, row.busy_until = because[:500], max(row.failures, ALERT_AFTER), None
+    row.last_error, row.busy_until = because[:500], None
     words = f"the store did not take the corrected AWB; correct it there: {because[:300]}"
     await _on_timeline(session, row, "store_not_told", words)
     await publish(session, AnnouncementRefused(row.company_id, row.id))
@@ -271,7 +271,7 @@ async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
     if row is None or row.state != AnnouncementState.withdrawn:
         return False
     _move(row, AnnouncementState.pending)
-    row.dispatch_ref = row.sent_at = None
+    row.dispatch_ref, row.sent_at, row.wrong_awb = None, None, False
     return True
 
 
@@ -295,9 +295,12 @@ async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: da
 
 
 async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
-    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told.
-    Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
+    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told;
+    one with a `wrong_awb` stays as it is, for the right one is due. Raises NoSuchAnnouncement,
+    IllegalAnnouncementMove."""
     row = await _locked(session, announcement_id)
+    if row.wrong_awb:
+        return row
     if row.state == AnnouncementState.sent and row.last_error:
         row.last_milestone = row.last_milestone_at = None
     elif row.state != AnnouncementState.pending:
@@ -365,14 +368,25 @@ async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def told_store(session: AsyncSession, shipment_id: UUID) -> Connection | None:
-    """The store that a parcel is announced to."""
-    connection_id = await store_of(session, shipment_id)
-    return await connections.get(session, connection_id) if connection_id is not None else None
+async def misled(session: AsyncSession, shipment_id: UUID) -> Connection | None:
+    """The AWB of a parcel was corrected: the store it is announced to. Where that knows the wrong one it is written
+    down, until it knows the right one."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None:
+        return None
+    row.wrong_awb = row.wrong_awb or row.state == AnnouncementState.sent
+    return await connections.get(session, row.connection_id)
+
+
+async def to_correct(session: AsyncSession, connection_id: UUID, *, limit: int = MOST) -> Sequence[UUID]:
+    """Parcels the store knows by a wrong AWB."""
+    query = select(Announcement.shipment_id).where(Announcement.connection_id == connection_id, Announcement.wrong_awb)
+    return (await session.execute(query.limit(limit))).scalars().all()
 
 
 UNTOLD = (
     (Announcement.state == AnnouncementState.refused.value)
+    | Announcement.wrong_awb
     | (Announcement.failures >= ALERT_AFTER)
     | (Announcement.last_milestone.in_(LAST_WORDS) & (Announcement.last_error != ""))
 )

@@ -115,7 +115,7 @@ async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentAwbChanged: tell the store of the right AWB; where it cannot edit what it was told, the dispatch
     with the wrong one is taken back first."""
     async with acting_for(company_id) as session:
-        connection = await announcements.told_store(session, shipment_id)
+        connection = await announcements.misled(session, shipment_id)
     if connection is not None and isinstance(opened(connection), EditsDispatch):
         await _correct(company_id, shipment_id)
         return

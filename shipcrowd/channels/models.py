@@ -150,6 +150,8 @@ class Announcement(Owned, Base):
     last_error: Mapped[str] = mapped_column(default="")
     failures: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     """How often in a row the store could not be told of this parcel."""
+    wrong_awb: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    """The store knows the parcel by an AWB that was corrected here since."""
     busy_until: Mapped[datetime | None]
     """The lease of whoever talks to the store about this parcel just now."""
     created_at: Mapped[datetime]

@@ -239,13 +239,16 @@ async def _go_on(session: AsyncSession, connection: Connection) -> None:
         [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in waiting],
         keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in waiting],
     )
-    behind = await announcements.behind(session, connection.id)
-    await enqueue_many(
-        session,
-        jobs.progress,
-        [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in behind],
-        keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in behind],
-    )
+    for job, due in (
+        (jobs.progress, await announcements.behind(session, connection.id)),
+        (jobs.announce_anew, await announcements.to_correct(session, connection.id)),
+    ):
+        await enqueue_many(
+            session,
+            job,
+            [{"company_id": connection.company_id, "shipment_id": shipment_id} for shipment_id in due],
+            keys=[f"{connection.company_id}:{shipment_id}" for shipment_id in due],
+        )
     await stocking.go_on(session, connection)
     await cancelling.go_on(session, connection)
     await returning.go_on(session, connection)
@@ -404,7 +407,8 @@ async def announce_again(session: AsyncSession, announcement_id: UUID, *, platfo
     row = await announcements.try_again(session, announcement_id)
     await usable(session, row.connection_id, platform)
     # `progress` announces what the store has not heard of at all.
-    await jobs.progress.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
+    again = jobs.announce_anew if row.wrong_awb else jobs.progress
+    await again.with_(key=f"{row.company_id}:{row.shipment_id}").enqueue(
         session, company_id=row.company_id, shipment_id=row.shipment_id
     )
 

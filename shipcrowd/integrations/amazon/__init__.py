@@ -75,6 +75,7 @@ easy_ship_vendor = CourierVendor(
     marketplace=True,
     own_label=True,
     cancelled_with_order=True,
+    repeatable=True,  # an order has one package, which is looked for first
     tracking_batch=easy_ship.TRACKING_BATCH,
 )
 

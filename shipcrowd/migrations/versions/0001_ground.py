@@ -422,6 +422,7 @@ def upgrade() -> None:
     sa.Column('last_milestone_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_error', sa.Text(), nullable=False),
     sa.Column('failures', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('wrong_awb', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('busy_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),

@@ -222,6 +222,24 @@ async def test_an_easy_ship_package_is_scheduled_once_however_often_it_is_booked
     assert (await opened.book(request)).awb == made.awb
 
 
+@pytest.mark.parametrize("scheduled", [True, False])
+async def test_a_worker_that_dies_while_it_schedules_is_followed_by_one_that_looks(far, company, scheduled):
+    found = await easy_ship_order(far, company)
+    quote = await quoting.quote(company, found.id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        made = await booking.book(session, quote.id, service="easy_ship", actor="user:asha")
+        await jobs.request_label.enqueue(session, company_id=company, shipment_id=made.id)
+    async with tenancy.acting_for(company) as session:
+        killed = await booking.start_attempt(session, made.id)
+    if scheduled:
+        opened = await couriers.open_at_store("amazon", company, found.connection_id)
+        await opened.book(killed.request)
+    await drain(skip_waits=True)
+    done = await parcel(company)
+    there = far.world.sellers[SELLER].orders[found.external_id].easy_ship
+    assert (done.state, done.awb) == (State.pickup_pending, there.tracking)
+
+
 async def test_a_part_of_an_easy_ship_order_is_not_scheduled(far, company):
     found = await easy_ship_order(far, company, lines=(NewAmazonLine(sku="BOT-1L-BLU", quantity=2),))
     async with tenancy.acting_for(company) as session:
