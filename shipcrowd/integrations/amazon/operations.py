@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
+OURS = 0.95
+"""The share of Amazon's rate we call at. Requests do not arrive as far apart as they left, and its clock is not ours: at
+its own rate, with its own burst, the odd one comes a moment too early and is a 429, after which everybody waits."""
+
+
 @dataclass(frozen=True)
 class Operation:
-    """One operation, under Amazon's own name. `rate` is requests a second, `burst` what the bucket holds.
+    """One operation, under Amazon's own name. `rate` is requests a second, `burst` what Amazon's bucket holds.
 
     `once`: its effect shows only by its answer, so it is not simply repeated when no answer came. `grantless`: it
     takes the application's token (of scope `notifications`, but for ROTATE_SECRET) instead of a seller's. `headers` go
@@ -23,6 +28,16 @@ class Operation:
     once: bool = False
     grantless: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def room(self) -> int:
+        """What our bucket holds: one less than Amazon's, where that leaves a burst."""
+        return self.burst - 1 if self.burst > 2 else self.burst
+
+    @property
+    def pace(self) -> float:
+        """Requests a second we call at, as long as Amazon tells no other rate."""
+        return self.rate * OURS
 
 
 _ORDERS, _ORDERS_V0 = "/orders/2026-01-01/orders", "/orders/v0/orders"
@@ -114,5 +129,5 @@ OPERATIONS: Sequence[Operation] = (
     ROTATE_SECRET,
 )  # fmt: skip
 
-PACES: Mapping[str, tuple[float, float]] = {each.name: (each.burst, each.rate) for each in OPERATIONS}
-"""Operation → (bucket, refill a second), for each seller and application."""
+PACES: Mapping[str, tuple[float, float]] = {each.name: (each.room, each.pace) for each in OPERATIONS}
+"""Operation → (our bucket, refill a second), for each seller and application."""

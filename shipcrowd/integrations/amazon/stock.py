@@ -137,7 +137,7 @@ async def _not_ours(client: AmazonClient, levels: Sequence[StockLevel]) -> list[
 
 def _seconds(client: AmazonClient, count: int) -> float:
     """What so many patches take at the pace Amazon grants this seller."""
-    return max(0.0, count - PATCH_LISTING.burst) / client.rate(PATCH_LISTING)
+    return max(0.0, count - PATCH_LISTING.room) / client.rate(PATCH_LISTING)
 
 
 async def _patched(client: AmazonClient, levels: Sequence[StockLevel]) -> list[StockRefusal]:

@@ -180,7 +180,7 @@ async def test_more_unread_listings_than_can_be_looked_up_are_refused_rather_tha
 
 
 async def test_many_go_as_one_feed_by_merge(by_feed):
-    told = await channel_of(by_feed).set_stock(many(306))
+    told = await channel_of(by_feed).set_stock(many(290))
     assert told == FeedTicket("d-1", started=False)
     assert by_feed.calls("createFeed") == []
     assert by_feed.calls("patchListingsItem") == []
@@ -188,7 +188,7 @@ async def test_many_go_as_one_feed_by_merge(by_feed):
     assert headers["content-type"] == "application/json; charset=UTF-8"
     sent = json.loads(content)
     assert sent["header"] == {"sellerId": SELLER, "version": "2.0", "issueLocale": "en_IN"}
-    assert [each["messageId"] for each in sent["messages"]] == list(range(1, 307))
+    assert [each["messageId"] for each in sent["messages"]] == list(range(1, 291))
     assert sent["messages"][18] == {
         "messageId": 19,
         "sku": "SKU-00018",
@@ -233,8 +233,8 @@ async def test_a_feed_that_may_have_been_asked_for_is_looked_for_before_it_is_as
 
 async def test_as_many_as_patches_do_in_a_feeds_time_go_as_patches(by_feed):
     by_feed.on("patchListingsItem", ACCEPTED)
-    assert await channel_of(by_feed).set_stock(many(305)) == []
-    assert len(by_feed.calls("patchListingsItem")) == 305
+    assert await channel_of(by_feed).set_stock(many(289)) == []
+    assert len(by_feed.calls("patchListingsItem")) == 289
 
 
 async def test_where_amazon_grants_fewer_patches_a_feed_is_worth_it_sooner(by_feed):
