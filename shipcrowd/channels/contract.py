@@ -45,7 +45,7 @@ class FailedItem:
 
 @dataclass(frozen=True)
 class Page:
-    """Orders of one page, oldest change first. `through` is the change time everything up to here was seen at."""
+    """Orders of one page, oldest change (or placing) first. `through`: everything changed (placed) by then was seen."""
 
     orders: tuple[IncomingOrder, ...]
     failed: tuple[FailedItem, ...] = ()
@@ -191,6 +191,24 @@ class SalesChannel(Protocol):
 
     async def order(self, external_id: str) -> IncomingOrder:
         """One order, read afresh. Raises Refused("not_found", …) when the channel has no such order."""
+        ...
+
+
+@runtime_checkable
+class ProvesStore(Protocol):
+    """A channel at which a store's name is typed beside credentials that do not say whose they are."""
+
+    async def prove(self) -> None:
+        """Raises Refused, in words about the name, where the credentials are not seen to be that store's."""
+        ...
+
+
+@runtime_checkable
+class ListsPlaced(Protocol):
+    """A channel that searches by the time of placing too: what a first import asks for."""
+
+    def placed(self, since: datetime) -> AsyncIterator[Page]:
+        """Every order placed at or after `since`, in pages, oldest first."""
         ...
 
 

@@ -235,7 +235,7 @@ async def _not_swept(company_id: UUID, connection_id: UUID) -> None:
 async def _read_pages(run: Run) -> bool:
     """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
     a run that ended where it began would begin there again."""
-    pages = opened(run.connection).orders(run.since)
+    pages = sweeps.pages(run)
     async with waiting.closing(pages):
         async for page in pages:
 

@@ -76,8 +76,14 @@ class AmazonChannel:
             details={key: value for key, value in details.items() if value},
         )
 
+    async def prove(self) -> None:
+        await listings.prove(self._client)
+
     def orders(self, since: datetime) -> AsyncIterator[Page]:
-        return orders.changed(self._client, since)
+        return orders.found(self._client, since, "lastUpdated")
+
+    def placed(self, since: datetime) -> AsyncIterator[Page]:
+        return orders.found(self._client, since, "created")
 
     async def order(self, external_id: str) -> IncomingOrder:
         return words.notice(mapping.incoming_order(await orders.raw_order(self._client, external_id)))

@@ -202,7 +202,8 @@ class AmazonClient:
     async def _learn(self, operation: Operation, reply: Reply) -> None:
         rate = _rate(reply.headers.get("x-amzn-ratelimit-limit"))
         key = self._key(operation)
-        if rate is None or operation.grantless or math.isclose(rate, _Told.rates.get(key, operation.rate), rel_tol=0.02):
+        known = _Told.rates.get(key, operation.rate)
+        if rate is None or operation.grantless or math.isclose(rate, known, rel_tol=0.02):
             return
         while len(_Told.rates) >= _ROOM:
             del _Told.rates[next(iter(_Told.rates))]

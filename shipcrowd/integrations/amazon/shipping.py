@@ -93,13 +93,17 @@ class AmazonShipping:
         return parcels.offers(within(answer, "payload"), clock.now())
 
     async def book(self, request: BookingRequest) -> Booking:
-        """Ask for rates, which hold for ten minutes, and buy the service that was chosen."""
-        try:
-            return await self._bought(request)
-        except NotDone as refusal:
-            if refusal.code != "TOKEN_EXPIRED":
-                raise
-        return await self._bought(request)
+        """Ask for rates, which hold for ten minutes, and buy the service that was chosen. Where Amazon says twice that
+        they lapsed before they came back to it, the service is bought in one step, which needs none."""
+        for last in (False, True):
+            try:
+                return await self._bought(request)
+            except NotDone as refusal:
+                # Cash is left to the rates, which say how to ask for it.
+                if refusal.code != "TOKEN_EXPIRED" or (last and request.to_collect):
+                    raise
+        log.info("amazon_bought_in_one_step", reference=request.reference)
+        return await self.one_click(request, [request.service])
 
     async def one_click(self, request: BookingRequest, services: Sequence[str]) -> Booking:
         """Rate and buy in one step: the cheapest of `services`. Amazon takes no idempotency key here, so a purchase

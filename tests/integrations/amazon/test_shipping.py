@@ -313,9 +313,21 @@ async def test_rates_that_lapsed_are_asked_for_once_more(far):
     far.on("getRates", rates(rate()), rates(rate(rateId="rate-2"), token="token-2"))
     assert (await opened(far).book(request())).awb
     assert far.calls("purchaseShipment")[1].body["requestToken"] == "token-2"
+
+
+async def test_where_rates_lapse_too_soon_twice_the_service_is_bought_in_one_step(far):
     far.on("purchaseShipment", refused(400, "TOKEN_EXPIRED", "The request token has expired."))
     with pytest.raises(Refused, match="has expired"):
+        await opened(far).book(request(payment=Payment.cod, to_collect=Money.rupees("899")))
+    assert (len(far.calls("purchaseShipment")), far.calls("oneClickShipment")) == (2, [])
+    far.on("oneClickShipment", bought(carrier={"id": "ATS"}, totalCharge={"value": 58, "unit": "INR"}))
+    assert (await opened(far).book(request())).charged == Money(5800)
+    [asked] = far.calls("oneClickShipment")
+    assert asked.body["serviceSelection"] == {"serviceId": ["SWA-IN-OA"]}
+    far.on("purchaseShipment", refused(400, "InvalidInput", "The rate is not one of these."))
+    with pytest.raises(Refused, match="not one of these"):
         await opened(far).book(request())
+    assert len(far.calls("oneClickShipment")) == 1
 
 
 async def test_a_service_that_is_gone_is_refused_with_amazons_reasons_and_nothing_is_bought(far):
