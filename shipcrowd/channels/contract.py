@@ -195,15 +195,6 @@ class SalesChannel(Protocol):
 
 
 @runtime_checkable
-class ProvesStore(Protocol):
-    """A channel at which a store's name is typed beside credentials that do not say whose they are."""
-
-    async def prove(self) -> None:
-        """Raises Refused, in words about the name, where the credentials are not seen to be that store's."""
-        ...
-
-
-@runtime_checkable
 class ListsPlaced(Protocol):
     """A channel that searches by the time of placing too: what a first import asks for."""
 

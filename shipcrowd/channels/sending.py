@@ -343,10 +343,13 @@ async def feed_due(session: AsyncSession, feed_id: UUID) -> Waiting | None:
         return None
     if feed.started_at is not None:
         return Waiting(connection, feed.id, feed.reference)
+    await session.execute(select(StoreSync.id).where(StoreSync.id == connection.id).with_for_update())  # one at a time
     now, before = clock.now(), feed.asked_at
     of_store = select(StockFeed.reference).where(StockFeed.connection_id == connection.id, StockFeed.id != feed.id)
     open_asks = of_store.where(
-        StockFeed.state == FeedState.waiting.value, StockFeed.started_at.is_(None), StockFeed.asked_at.is_not(None)
+        StockFeed.state == FeedState.waiting.value,
+        StockFeed.started_at.is_(None),
+        StockFeed.asked_at < (before or now),
     )
     if (before is not None and now - before < SETTLED) or await session.scalar(open_asks.limit(1)) is not None:
         raise Later(SETTLED)

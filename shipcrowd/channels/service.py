@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import announcements, cancelling, failures, jobs, returning, stocking, sweeps, vendors
-from shipcrowd.channels.contract import ChannelVendor, ProvesStore, StoreInfo, Subscribes
+from shipcrowd.channels.app_contract import ProvesStore
+from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
 from shipcrowd.channels.open import app_settings, lost, on_trial, opened

@@ -60,8 +60,8 @@ async def on_sale(client: AmazonClient) -> AsyncIterator[Sequence[Listing]]:
 
 
 async def prove(client: AmazonClient) -> None:
-    """See `channels.contract.ProvesStore`. No operation says whose a token is; but a seller's listings are shown under
-    that seller's merchant token only."""
+    """See `channels.app_contract.ProvesStore`. No operation says whose a token is; but a seller's listings are shown
+    under that seller's merchant token only."""
     try:
         await _search(client, pageSize=1, includedData=("summaries",))
     except (NotDone, Disconnected) as failure:
