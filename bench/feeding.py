@@ -6,6 +6,7 @@ standard library, and put where the stand-in says.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ from shipcrowd.demo.stage import free_port
 from shipcrowd.identity.models import Company
 from shipcrowd.kernel import db, outbound, tenancy
 from shipcrowd.kernel.ids import new_id
+from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.outbound import Unavailable
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewSeller
 from shipcrowd.sandbox.app import route_through
@@ -97,9 +99,11 @@ async def _pushed(desk: DeskClient, seller: str, company: UUID, store: UUID) -> 
     async with tenancy.acting_for(company) as session:
         push = await stock.make(session, await connections.get(session, store), levels, actor="bench")
     await stocking.send_stock.run(company, store)
-    seconds, spent = time.perf_counter() - begun, time.process_time() - cpu
     async with tenancy.acting_for(company) as session:
         feed = (await session.execute(select(StockFeed))).scalar_one()
+    with contextlib.suppress(Later):  # asked for; it is looked at later
+        await stocking.follow_feed.run(company, feed.id)
+    seconds, spent = time.perf_counter() - begun, time.process_time() - cpu
     while (await desk.amazon.feeds(seller))[0].status != "DONE":
         await asyncio.sleep(0.2)
     begun, cpu = time.perf_counter(), time.process_time()

@@ -12,9 +12,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import failures, importing, sweeps
-from shipcrowd.channels.contract import FailedItem, Page, ReadsSeveral, SalesChannel
+from shipcrowd.channels.contract import FailedItem, Page, SalesChannel
 from shipcrowd.channels.importing import UNREADABLE, Source, Taken
 from shipcrowd.channels.open import connected, lost, opened
+from shipcrowd.channels.orders_contract import ReadsSeveral
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel.jobs import Later, enqueue_many, job, on

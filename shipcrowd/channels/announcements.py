@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -226,7 +226,7 @@ async def sent(session: AsyncSession, announcement_id: UUID, dispatch_ref: str |
     """The store knows of the parcel; whether it is to be told of another delivery date as well."""
     row = await _locked(session, announcement_id)
     _move(row, AnnouncementState.sent)
-    row.dispatch_ref, row.sent_at = dispatch_ref, clock.now()
+    row.dispatch_ref, row.sent_at, row.wrong_awb = dispatch_ref, clock.now(), False
     row.busy_until = None
     await _count(session, row, "")
     return row.expected_at is not None
@@ -272,14 +272,14 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
 async def corrected(session: AsyncSession, announcement_id: UUID, dispatch_ref: str | None) -> None:
     """The store knows the right AWB."""
     row = await _locked(session, announcement_id)
-    row.dispatch_ref = dispatch_ref
+    row.dispatch_ref, row.wrong_awb = dispatch_ref, False
     row.last_error, row.failures, row.busy_until = "", 0, None
 
 
 async def not_corrected(session: AsyncSession, announcement_id: UUID, because: str) -> None:
-    """The store keeps the wrong AWB: the seller has to put it right there, and it is among what is looked at."""
+    """The store keeps the wrong AWB: the seller has to put it right there, or has it told again (`try_again`)."""
     row = await _locked(session, announcement_id)
-    row.last_error, row.failures, row.busy_until = because[:500], max(row.failures, ALERT_AFTER), None
+    row.last_error, row.busy_until = because[:500], None
     words = f"the store did not take the corrected AWB; correct it there: {because[:300]}"
     await _on_timeline(session, row, "store_not_told", words)
     await publish(session, AnnouncementRefused(row.company_id, row.id))
@@ -291,7 +291,7 @@ async def due_again(session: AsyncSession, shipment_id: UUID) -> bool:
     if row is None or row.state != AnnouncementState.withdrawn:
         return False
     _move(row, AnnouncementState.pending)
-    row.dispatch_ref = row.sent_at = None
+    row.dispatch_ref, row.sent_at, row.wrong_awb = None, None, False
     return True
 
 
@@ -319,10 +319,13 @@ async def rescheduled(session: AsyncSession, announcement_id: UUID, expected: da
 
 
 async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcement:
-    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told.
-    Raises NoSuchAnnouncement, IllegalAnnouncementMove."""
+    """A refused announcement is due again, or the last step of a parcel the store knows, where it could not be told;
+    one with a `wrong_awb` stays as it is, for the right one is due. Raises NoSuchAnnouncement,
+    IllegalAnnouncementMove."""
     row = await _locked(session, announcement_id)
     row.agains = 0
+    if row.wrong_awb:
+        return row
     if row.state == AnnouncementState.sent and row.last_error:
         row.last_milestone = row.last_milestone_at = None
     elif row.state != AnnouncementState.pending:
@@ -362,43 +365,25 @@ async def _on_timeline(session: AsyncSession, row: Announcement, kind: str, word
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def waiting(connection_id: UUID) -> Select[UUID]:
-    """Shipments whose store has not been told yet."""
-    return select(Announcement.shipment_id).where(
-        Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value
-    )
-
-
-def behind(connection_id: UUID) -> Select[UUID]:
-    """Parcels the store knows of that moved on since it was told of them last."""
-    return (
-        select(Announcement.shipment_id)
-        .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
-        .where(
-            Announcement.connection_id == connection_id,
-            Announcement.state == AnnouncementState.sent.value,
-            Announcement.dispatch_ref.is_not(None),
-            Announcement.last_milestone.is_(None) | Announcement.last_milestone.not_in(LAST_WORDS),
-            Announcement.last_milestone_at.is_(None) | (Announcement.last_milestone_at < Shipment.moved_at),
-            Shipment.state.in_(MOVED),
-        )
-    )
-
-
 async def store_of(session: AsyncSession, shipment_id: UUID) -> UUID | None:
     """The store a parcel is announced to."""
     query = select(Announcement.connection_id).where(Announcement.shipment_id == shipment_id)
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def told_store(session: AsyncSession, shipment_id: UUID) -> Connection | None:
-    """The store that a parcel is announced to."""
-    connection_id = await store_of(session, shipment_id)
-    return await connections.get(session, connection_id) if connection_id is not None else None
+async def misled(session: AsyncSession, shipment_id: UUID) -> Connection | None:
+    """The AWB of a parcel was corrected: the store it is announced to. Where that knows the wrong one it is written
+    down, until it knows the right one."""
+    row = await _of_shipment(session, shipment_id)
+    if row is None:
+        return None
+    row.wrong_awb = row.wrong_awb or row.state == AnnouncementState.sent
+    return await connections.get(session, row.connection_id)
 
 
 UNTOLD = (
     (Announcement.state == AnnouncementState.refused.value)
+    | Announcement.wrong_awb
     | (Announcement.failures >= ALERT_AFTER)
     | (Announcement.last_milestone.in_(LAST_WORDS) & (Announcement.last_error != ""))
 )

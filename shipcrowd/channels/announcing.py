@@ -156,7 +156,7 @@ async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
     """Hears ShipmentAwbChanged: tell the store of the right AWB; where it cannot edit what it was told, the dispatch
     with the wrong one is taken back first."""
     async with acting_for(company_id) as session:
-        connection = await announcements.told_store(session, shipment_id)
+        connection = await announcements.misled(session, shipment_id)
     if connection is not None and isinstance(opened(connection), EditsDispatch):
         await _correct(company_id, shipment_id)
         return
@@ -166,6 +166,12 @@ async def announce_anew(company_id: UUID, shipment_id: UUID) -> None:
             await announce.with_(key=f"{company_id}:{shipment_id}").enqueue(
                 session, company_id=company_id, shipment_id=shipment_id
             )
+
+
+@announce_anew.exhausted
+async def _not_announced_anew(company_id: UUID, shipment_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        await untold.put_off(session, [shipment_id])
 
 
 async def _correct(company_id: UUID, shipment_id: UUID) -> None:

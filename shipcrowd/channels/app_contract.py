@@ -1,8 +1,10 @@
-"""Our own application at a channel: how sellers sign in to it, and how its keys change. A part of the contract."""
+"""Our own application at a channel: how sellers sign in to it, how its keys change, how a typed name is proved. A part
+of the contract."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel, SecretStr
 
@@ -66,3 +68,12 @@ class OwnKeys:
     client_id: Callable[[BaseModel], str]
     news: Callable[[BaseModel, bytes], KeyNews | None]
     rotate: Callable[[BaseModel, Http], Awaitable[None]]
+
+
+@runtime_checkable
+class ProvesStore(Protocol):
+    """A channel at which a store's name is typed beside credentials that do not say whose they are."""
+
+    async def prove(self) -> None:
+        """Raises Refused, in words about the name, where the credentials are not seen to be that store's."""
+        ...

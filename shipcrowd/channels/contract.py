@@ -4,7 +4,7 @@ Each ability is a Protocol of its own, asked with `isinstance`. Every method rai
 of `kernel.outbound`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -45,7 +45,7 @@ class FailedItem:
 
 @dataclass(frozen=True)
 class Page:
-    """Orders of one page, oldest change first. `through` is the change time everything up to here was seen at."""
+    """Orders of one page, oldest change (or placing) first. `through`: everything changed (placed) by then was seen."""
 
     orders: tuple[IncomingOrder, ...]
     failed: tuple[FailedItem, ...] = ()
@@ -104,10 +104,14 @@ class StockRefusal:
 
 @dataclass(frozen=True)
 class FeedTicket:
-    """The channel took the levels as a file and will report later; the file does not hold the `refusals`."""
+    """The channel took the levels as a file and will report later; the file does not hold the `refusals`.
+
+    Not `started`: it lies there, and is worked off when `StartsFeeds.start_feed` has asked for it.
+    """
 
     reference: str
     refusals: tuple[StockRefusal, ...] = ()
+    started: bool = True
 
 
 class FeedStep(StrEnum):
@@ -191,14 +195,6 @@ class SalesChannel(Protocol):
 
 
 @runtime_checkable
-class ReadsSeveral(Protocol):
-    async def orders_named(self, external_ids: Sequence[str]) -> Page:
-        """These orders (20 at most), read afresh with fewer calls than one each. One the channel does not have is in
-        no part of the page."""
-        ...
-
-
-@runtime_checkable
 class AnnouncesDispatch(Protocol):
     async def dispatched(self, order_ref: str, dispatch: Dispatch) -> str | None:
         """Tell the channel a parcel was booked; its id for that, for later milestones. Safe to repeat."""
@@ -230,6 +226,17 @@ class SetsStock(Protocol):
 class FollowsFeeds(Protocol):
     async def feed(self, reference: str) -> FeedState:
         """What became of a `FeedTicket`. Raises Refused where the channel knows no such file (any more)."""
+        ...
+
+
+@runtime_checkable
+class StartsFeeds(Protocol):
+    """A channel that makes another file of each asking: it is asked once our own row says that it is."""
+
+    async def start_feed(self, reference: str, *, asked_at: datetime | None, known: Collection[str]) -> str:
+        """Have a file that lies there worked off; what it goes by from now on. `asked_at`: it was asked for then, and
+        nobody knows whether that was heard. Then the channel's files made since are looked through first, but for
+        the `known` ones. Raises Refused where the file will never be worked off."""
         ...
 
 

@@ -201,7 +201,7 @@ async def _not_swept(company_id: UUID, connection_id: UUID) -> None:
 async def _read_pages(run: Run) -> bool:
     """Take in page after page; whether the end was reached. Stops after `RUN`, but never before the mark has moved:
     a run that ended where it began would begin there again."""
-    async with contextlib.aclosing(waiting.ahead(opened(run.connection).orders(run.since))) as come:
+    async with contextlib.aclosing(waiting.ahead(sweeps.pages(run))) as come:
         async for some in come:
             for page, count in importing.together(some):
 

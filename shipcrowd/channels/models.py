@@ -167,6 +167,8 @@ class Announcement(Owned, Base):
     """The day the store has still to be told the parcel comes on."""
     ready_asked_at: Mapped[datetime | None]
     """Since when the marketplace is to be told that the parcel is ready to be dispatched."""
+    wrong_awb: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    """The store knows the parcel by an AWB that was corrected here since."""
     busy_until: Mapped[datetime | None]
     """The lease of whoever talks to the store about this parcel just now."""
     created_at: Mapped[datetime]
@@ -242,6 +244,9 @@ class StockFeed(Owned, Base):
     state: Mapped[str] = mapped_column(default=FeedState.waiting.value)
     looks: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime]
+    asked_at: Mapped[datetime | None]
+    """When a channel at which it only lies was last asked to work it off; whether it heard is known by `started_at`."""
+    started_at: Mapped[datetime | None]
     next_look_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(default="")

@@ -23,7 +23,8 @@ from shipcrowd.channels.schemas import (
 )
 from shipcrowd.identity.api import May, Member
 from shipcrowd.kernel.tenancy import acting_for
-from shipcrowd.shipping.models import Shipment, State
+from shipcrowd.shipping import labels
+from shipcrowd.shipping.models import Shipment
 from shipcrowd.shipping.quoting import Package
 
 router = APIRouter(prefix="/integrations", tags=["store parcels"])
@@ -110,7 +111,6 @@ def _package(body: Measured) -> Package:
 
 
 def _parcel(shipment: Shipment) -> StoreParcelOut:
-    has_label = shipment.awb is not None and shipment.state != State.cancelled
     return StoreParcelOut(
         follow=f"/api/v1/shipments/{shipment.id}",
         shipment_id=shipment.id,
@@ -120,5 +120,5 @@ def _parcel(shipment: Shipment) -> StoreParcelOut:
         courier=shipment.courier,
         carrier=shipment.carrier,
         awb=shipment.awb,
-        label=f"/api/v1/shipments/{shipment.id}/label.pdf" if has_label else None,
+        label=f"/api/v1/shipments/{shipment.id}/label.pdf" if not labels.why_none(shipment) else None,
     )

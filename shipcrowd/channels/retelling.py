@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shipcrowd.channels import announcements, untold
-from shipcrowd.channels.announcing import announce, progress, tell_date, withdraw
+from shipcrowd.channels import untold
+from shipcrowd.channels.announcing import announce, announce_anew, progress, tell_date, withdraw
 from shipcrowd.channels.dispatching import enqueue_ready, mark_dispatched
 from shipcrowd.channels.models import Announcement
 from shipcrowd.connections.models import Connection, Status
@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 STEPS: Mapping[str, Job[[UUID, UUID]]] = {
     "announce": announce,
+    "anew": announce_anew,
     "progress": progress,
     "date": tell_date,
     "withdraw": withdraw,
@@ -85,8 +86,9 @@ async def untold_due() -> None:
 async def go_on(session: AsyncSession, connection: Connection) -> None:
     """The store may be used (again): tell it everything it has not heard, however much that is."""
     for work, query in (
-        (announce, announcements.waiting(connection.id)),
-        (progress, announcements.behind(connection.id)),
+        (announce, untold.waiting(connection.id)),
+        (announce_anew, untold.to_correct(connection.id)),
+        (progress, untold.behind(connection.id)),
         (tell_date, untold.dates_of(connection.id)),
     ):
         await _each(session, connection, work, query)

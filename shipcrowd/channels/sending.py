@@ -21,7 +21,7 @@ from shipcrowd.channels.contract import FeedStep, FeedTicket, StockLevel, StockR
 from shipcrowd.channels.models import FeedState, StockFeed, StockItem, StockState, StoreSync
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
-from shipcrowd.kernel import clock, db, tenancy
+from shipcrowd.kernel import clock, db
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import Later
 
@@ -34,6 +34,8 @@ LOOK_AGAIN = timedelta(seconds=15)
 
 FIRST_LOOK = timedelta(seconds=30)
 LOOKS_APART = timedelta(minutes=5)
+SETTLED = timedelta(minutes=2)
+"""What a channel was asked to work off stands among its files by then, or it was not heard."""
 GIVEN_UP_AFTER = timedelta(hours=24)
 """A file the channel says nothing of for so long is not waited for any more."""
 
@@ -257,6 +259,7 @@ async def handed_over(session: AsyncSession, run: Run, batch: Batch, ticket: Fee
             connection_id=connection.id,
             reference=reference,
             sent_at=now,
+            started_at=now if ticket.started else None,
             next_look_at=now + FIRST_LOOK,
         )
         .on_conflict_do_update(
@@ -318,13 +321,55 @@ class Waiting:
     reference: str
 
 
+@dataclass(frozen=True)
+class ToStart(Waiting):
+    """One that lies there. `asked_at`: it was asked for then, and nobody knows whether that was heard; `known` are the
+    store's files that were made about then."""
+
+    asked_at: datetime | None
+    known: frozenset[str]
+
+
 async def feed_due(session: AsyncSession, feed_id: UUID) -> Waiting | None:
-    """The file to be asked after; None when it came to its end, or the store is not to be called now."""
-    feed = await session.get(StockFeed, (tenancy.company_of(session), feed_id))
-    if feed is None or feed.state != FeedState.waiting:
+    """The file to be asked after; None when it came to its end, or the store is not to be called now. One that lies
+    there is taken as asked for from now on, whatever becomes of the process: raises Later while it is not yet sure
+    what was heard of this one, or of another of the store's, so that never two of them have to be told apart."""
+    query = select(StockFeed).where(StockFeed.id == feed_id, StockFeed.state == FeedState.waiting.value)
+    feed = (await session.execute(query.with_for_update())).scalar_one_or_none()
+    if feed is None:
         return None
     connection = await connections.get(session, feed.connection_id)
-    return Waiting(connection, feed.id, feed.reference) if connection.status == Status.connected else None
+    if connection.status != Status.connected:
+        return None
+    if feed.started_at is not None:
+        return Waiting(connection, feed.id, feed.reference)
+    await session.execute(select(StoreSync.id).where(StoreSync.id == connection.id).with_for_update())  # one at a time
+    now, before = clock.now(), feed.asked_at
+    of_store = select(StockFeed.reference).where(StockFeed.connection_id == connection.id, StockFeed.id != feed.id)
+    open_asks = of_store.where(
+        StockFeed.state == FeedState.waiting.value,
+        StockFeed.started_at.is_(None),
+        StockFeed.asked_at < (before or now),
+    )
+    if (before is not None and now - before < SETTLED) or await session.scalar(open_asks.limit(1)) is not None:
+        raise Later(SETTLED)
+    known: Sequence[str] = ()
+    if before is not None:
+        known = (await session.execute(of_store.where(StockFeed.started_at >= before - SETTLED))).scalars().all()
+    feed.asked_at = now
+    return ToStart(connection, feed.id, feed.reference, before, frozenset(known))
+
+
+async def feed_started(session: AsyncSession, feed_id: UUID, reference: str) -> None:
+    """The channel works the file off, under this reference of its own."""
+    feed = await _locked(session, feed_id)
+    now = clock.now()
+    feed.reference, feed.started_at, feed.next_look_at = reference, now, now + FIRST_LOOK
+
+
+async def not_asked(session: AsyncSession, waiting: ToStart) -> None:
+    """It was surely not heard this time."""
+    (await _locked(session, waiting.feed_id)).asked_at = waiting.asked_at
 
 
 async def feed_told(session: AsyncSession, feed_id: UUID, told: contract.FeedState) -> timedelta | None:

@@ -25,6 +25,7 @@ from shipcrowd.channels import (
     sweeps,
     vendors,
 )
+from shipcrowd.channels.app_contract import ProvesStore
 from shipcrowd.channels.contract import ChannelVendor, StoreInfo, Subscribes
 from shipcrowd.channels.events import StoreConnected
 from shipcrowd.channels.models import StoreSync
@@ -80,13 +81,14 @@ async def connect_pasted(
 ) -> UUID:
     """Connect a store with credentials the seller pasted, once the store has accepted them; its connection's id.
 
-    Raises UnknownChannel, NotPasted, Invalid (the store's name or a field), CannotConnect (nothing is saved),
+    Raises UnknownChannel, NotPasted, Invalid (the store's name or a field), CannotConnect (nothing is saved; naming
+    the store where it is not seen to be theirs),
     ConnectedElsewhere, Unavailable.
     """
     vendor = vendors.vendor(platform)
     external_id = vendor.store_id(store)
     credentials = await _begun(vendor, external_id, pasted(vendor, given))
-    info = await _try(vendor, external_id, credentials)
+    info = await _try_typed(vendor, external_id, credentials)
     return await _record(company_id, vendor, info, credentials, actor=actor, import_days=import_days)
 
 
@@ -94,7 +96,7 @@ async def try_pasted(*, platform: str, store: str, given: Mapping[str, str | Non
     """Ask the store with credentials the seller pasted; nothing is saved. Raises what `connect_pasted` does."""
     vendor = vendors.vendor(platform)
     external_id = vendor.store_id(store)
-    return await _try(vendor, external_id, await _begun(vendor, external_id, pasted(vendor, given)))
+    return await _try_typed(vendor, external_id, await _begun(vendor, external_id, pasted(vendor, given)))
 
 
 async def start_sign_in(company_id: UUID, *, platform: str, store: str, actor: str) -> str:
@@ -185,6 +187,20 @@ async def _try(vendor: ChannelVendor, external_id: str, credentials: BaseModel) 
         return await on_trial(vendor, external_id, credentials).store()
     except (Refused, Disconnected) as failure:
         raise _cannot_connect(failure) from failure
+
+
+async def _try_typed(vendor: ChannelVendor, external_id: str, credentials: BaseModel) -> StoreInfo:
+    """As `_try`, where nothing but the seller's word says whose the credentials are: then the store is asked."""
+    info = await _try(vendor, external_id, credentials)
+    channel = on_trial(vendor, external_id, credentials)
+    if isinstance(channel, ProvesStore):
+        try:
+            await channel.prove()
+        except Refused as refusal:
+            raise CannotConnect(refusal.message, field="store", reason=refusal.code) from refusal
+        except Disconnected as failure:
+            raise _cannot_connect(failure) from failure
+    return info
 
 
 def _cannot_connect(failure: Refused | Disconnected) -> CannotConnect:

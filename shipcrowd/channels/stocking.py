@@ -11,15 +11,23 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import reading, sending
-from shipcrowd.channels.contract import FeedTicket, FollowsFeeds, ReportsMarketplaceStock, SetsStock
+from shipcrowd.channels.contract import (
+    FeedState,
+    FeedStep,
+    FeedTicket,
+    FollowsFeeds,
+    ReportsMarketplaceStock,
+    SetsStock,
+    StartsFeeds,
+)
 from shipcrowd.channels.open import lost, opened
-from shipcrowd.channels.sending import Batch, LeaseLost, Run
+from shipcrowd.channels.sending import Batch, LeaseLost, Run, ToStart
 from shipcrowd.channels.waiting import in_place
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel import clock, tenancy
 from shipcrowd.kernel.jobs import Later, enqueue_many, job, on
-from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused
+from shipcrowd.kernel.outbound import Disconnected, Malformed, Refused, Unavailable
 from shipcrowd.kernel.tenancy import acting_for
 
 PATIENTLY = on(Exception, times=8, first=2.0)
@@ -115,7 +123,8 @@ async def _send_batch(run: Run, channel: SetsStock, batch: Batch) -> None:
     async with acting_for(company_id) as session:
         if isinstance(answer, FeedTicket):
             feed_id = await sending.handed_over(session, run, batch, answer)
-            await follow_feed.with_(after=sending.FIRST_LOOK).enqueue(session, company_id=company_id, feed_id=feed_id)
+            after = sending.FIRST_LOOK if answer.started else None
+            await follow_feed.with_(after=after).enqueue(session, company_id=company_id, feed_id=feed_id)
         else:
             await sending.answered(session, run, batch, answer)
 
@@ -127,11 +136,14 @@ async def _let_go(run: Run) -> None:
 
 @job(retry=PATIENTLY, name="channels.follow_feed")
 async def follow_feed(company_id: UUID, feed_id: UUID) -> None:
-    """Ask what became of a file of levels: after half a minute, then less and less often, every five minutes at last;
-    at once when the channel says that it is finished."""
+    """Have a file of levels worked off, and ask what became of it: after half a minute, then less and less often, every
+    five minutes at last; at once when the channel says that it is finished."""
     async with acting_for(company_id) as session:
         waiting = await sending.feed_due(session, feed_id)
     if waiting is None:
+        return
+    if isinstance(waiting, ToStart):
+        await _start(company_id, waiting)
         return
     channel = opened(waiting.connection)
     if not isinstance(channel, FollowsFeeds):
@@ -152,6 +164,37 @@ async def follow_feed(company_id: UUID, feed_id: UUID) -> None:
             await enqueue_send(session, waiting.connection)
     if delay is not None:
         raise Later(delay)
+
+
+async def _start(company_id: UUID, waiting: ToStart) -> None:
+    """Our row says already that the channel is asked; a process that dies here leaves a file that is looked for."""
+    try:
+        channel = opened(waiting.connection)
+        if not isinstance(channel, StartsFeeds):
+            raise Refused("cannot_start", "This channel does not work off files that lie there.")
+        reference = await channel.start_feed(waiting.reference, asked_at=waiting.asked_at, known=waiting.known)
+    except Disconnected as failure:
+        await _surely_unheard(company_id, waiting)
+        await lost(waiting.connection, failure)
+        return  # asked for again when the store is connected
+    except Refused as refusal:
+        async with acting_for(company_id) as session:
+            told = FeedState(FeedStep.failed, reason=refusal.message)
+            await sending.feed_told(session, waiting.feed_id, told)
+            await enqueue_send(session, waiting.connection)
+        return
+    except (Later, Unavailable) as failure:
+        if isinstance(failure, Later) or not failure.maybe_received:
+            await _surely_unheard(company_id, waiting)
+        raise
+    async with acting_for(company_id) as session:
+        await sending.feed_started(session, waiting.feed_id, reference)
+    raise Later(sending.FIRST_LOOK)
+
+
+async def _surely_unheard(company_id: UUID, waiting: ToStart) -> None:
+    async with acting_for(company_id) as session:
+        await sending.not_asked(session, waiting)
 
 
 @follow_feed.exhausted

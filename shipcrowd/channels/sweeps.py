@@ -3,8 +3,12 @@
 A sweep asks for every order changed since its mark, a little before it, and moves the mark page by page; one that was
 cut short goes on where it was. One sweep runs at a time for a store: a lease on its row, renewed with every page,
 which runs out when the process dies.
+
+Where a channel can be asked so, a store's first sweep, the import, goes by when orders were placed: what the seller
+wants is the orders of so many days. What changed while it ran is the next one's, which begins where the import began.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,8 +17,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import vendors
+from shipcrowd.channels.contract import Page
 from shipcrowd.channels.importing import Source, Taken
 from shipcrowd.channels.models import StoreSync, SyncEntry
+from shipcrowd.channels.open import opened
+from shipcrowd.channels.orders_contract import ListsPlaced
 from shipcrowd.channels.schemas import StoreSettings
 from shipcrowd.connections import service as connections
 from shipcrowd.connections.models import Connection, Status
@@ -42,6 +49,8 @@ class Run:
     every: timedelta
     lease: datetime
     position: datetime
+    placed: bool = False
+    """The import, by the time of placing."""
 
 
 def settings_of(connection: Connection) -> StoreSettings:
@@ -86,7 +95,16 @@ async def begin(session: AsyncSession, connection_id: UUID) -> Run | None:
         every=every(connection),
         lease=lease,
         position=sync.sweep_position,
+        placed=sync.last_sweep_at is None and isinstance(opened(connection), ListsPlaced),
     )
+
+
+def pages(run: Run) -> AsyncIterator[Page]:
+    """What the run reads, page by page."""
+    channel = opened(run.connection)
+    if run.placed and isinstance(channel, ListsPlaced):
+        return channel.placed(run.since)
+    return channel.orders(run.since)
 
 
 def _start(sync: StoreSync, connection: Connection) -> datetime:
@@ -104,7 +122,7 @@ async def advance(session: AsyncSession, run: Run, taken: Taken, through: dateti
         .where(StoreSync.id == run.source.connection_id, StoreSync.sweeping_until == run.lease)
         .values(
             sweep_position=func.greatest(StoreSync.sweep_position, through),
-            swept_through=func.greatest(StoreSync.swept_through, through),
+            swept_through=func.greatest(StoreSync.swept_through, None if run.placed else through),
             sweeping_until=lease,
             orders_imported=StoreSync.orders_imported + taken.inserted,
         )
@@ -128,13 +146,15 @@ async def advance(session: AsyncSession, run: Run, taken: Taken, through: dateti
 
 
 async def finish(session: AsyncSession, run: Run) -> None:
-    """The end was reached: everything changed before this run began has been seen."""
+    """The end was reached: everything changed before this run began has been seen; of an import of several runs, what
+    changed before the first of them, for the later ones did not come back to what that one read."""
     now = clock.now()
+    through = func.least(StoreSync.sweep_started_at, run.started_at) if run.placed else run.started_at
     await session.execute(
         update(StoreSync)
         .where(StoreSync.id == run.source.connection_id, StoreSync.sweeping_until == run.lease)
         .values(
-            swept_through=func.greatest(StoreSync.swept_through, run.started_at),
+            swept_through=func.greatest(StoreSync.swept_through, through),
             sweep_started_at=None,
             sweep_position=None,
             sweeping_until=None,

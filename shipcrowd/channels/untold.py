@@ -15,13 +15,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shipcrowd.channels import announcements, sweeps
-from shipcrowd.channels.announcements import GAVE_UP, OVER
+from shipcrowd.channels.announcements import GAVE_UP, LAST_WORDS, MOVED, OVER
 from shipcrowd.channels.models import Announcement, AnnouncementState
 from shipcrowd.connections.models import Connection
 from shipcrowd.kernel import clock
 from shipcrowd.kernel.errors import Conflict
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.shipping import service as shipping
+from shipcrowd.shipping.models import Shipment
 
 AGAIN: Sequence[timedelta] = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 24, 24, 24, 24, 24))
 """How long after each failure by the clock the next try is: a week, all in all."""
@@ -104,6 +105,34 @@ async def still_ready(session: AsyncSession, shipment_ids: Sequence[UUID]) -> Se
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
+def waiting(connection_id: UUID) -> Select[UUID]:
+    """Shipments whose store has not been told yet."""
+    return select(Announcement.shipment_id).where(
+        Announcement.connection_id == connection_id, Announcement.state == AnnouncementState.pending.value
+    )
+
+
+def behind(connection_id: UUID) -> Select[UUID]:
+    """Parcels the store knows of that moved on since it was told of them last."""
+    return (
+        select(Announcement.shipment_id)
+        .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
+        .where(
+            Announcement.connection_id == connection_id,
+            Announcement.state == AnnouncementState.sent.value,
+            Announcement.dispatch_ref.is_not(None),
+            Announcement.last_milestone.is_(None) | Announcement.last_milestone.not_in(LAST_WORDS),
+            Announcement.last_milestone_at.is_(None) | (Announcement.last_milestone_at < Shipment.moved_at),
+            Shipment.state.in_(MOVED),
+        )
+    )
+
+
+def to_correct(connection_id: UUID) -> Select[UUID]:
+    """Parcels the store knows by a wrong AWB."""
+    return select(Announcement.shipment_id).where(Announcement.connection_id == connection_id, Announcement.wrong_awb)
+
+
 def dates_of(connection_id: UUID) -> Select[UUID]:
     """Parcels whose store has to be told of another date."""
     return select(Announcement.shipment_id).where(
@@ -130,5 +159,5 @@ async def due(session: AsyncSession, shipment_id: UUID) -> tuple[UUID, Sequence[
     elif row.state == AnnouncementState.pending:
         steps.append("announce")
     else:
-        steps += ["progress", "date"]
+        steps += [*(["anew"] if row.wrong_awb else []), "progress", "date"]
     return row.connection_id, steps

@@ -457,6 +457,7 @@ class CourierVendor:
     stores_of: str | None = None
     """The channel whose stores are its accounts, for a marketplace's courier that carries other orders too."""
     cancelled_with_order: bool = False  # its parcel is cancelled by cancelling the order at its channel
+    own_label: bool = False  # its parcels travel under its own label: ours is never printed in its stead
     label_hours: int | None = None  # a label is good this long, and is fetched again before
     shared: bool = False  # True: the platform's own account serves every company that has none of its own
     repeatable: bool = False

@@ -176,8 +176,11 @@ async def pack(part: Part) -> None:
 
 
 async def labels(part: Part, ids: list[str]) -> list[str]:
-    """The labels of these parcels in one PDF; what each page says. Ours stand in until Flipkart's are there."""
-    printed = await part.seller.bytes_of("POST", "/shipments/labels", {"shipment_ids": ids})
+    """The labels of these parcels in one PDF; what each page says. None while Flipkart's are not all there."""
+    try:
+        printed = await part.seller.bytes_of("POST", "/shipments/labels", {"shipment_ids": ids})
+    except NotAnswered:
+        return []
     part.out.mkdir(parents=True, exist_ok=True)
     (part.out / LABELS).write_bytes(printed)
     return [page.extract_text() for page in PdfReader(BytesIO(printed)).pages]

@@ -260,7 +260,7 @@ async def track_now(who: Writes, shipment_id: UUID) -> ShipmentOut:
 
 @router.get("/shipments/{shipment_id}/label.pdf", response_class=Pdf)
 async def label(who: Reads, shipment_id: UUID, layout: Layout = Layout.thermal_4x6) -> Response:
-    """The label: the courier's own where it gave one, else ours. Every print is recorded."""
+    """The label: the courier's own where it gave one, else ours, where that will do. Every print is recorded."""
     return pdf(await labels.printed(who.company_id, [shipment_id], layout, actor=who.actor), f"label-{shipment_id}.pdf")
 
 

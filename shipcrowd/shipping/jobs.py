@@ -135,7 +135,7 @@ async def register_at(
 
 @job(retry=on(Unavailable, Malformed, times=6, first=5))
 async def fetch_label(company_id: UUID, shipment_id: UUID) -> None:
-    """Store the courier's label PDF; until it is there, and if it never comes, ours is printed."""
+    """Store the courier's label PDF; until it is there ours is printed, but for couriers of `own_label`."""
     await labels.fetch(company_id, shipment_id)
 
 

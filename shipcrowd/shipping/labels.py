@@ -43,7 +43,7 @@ class ReceiverForgotten(Conflict):
 
 
 class NoLabelYet(Conflict):
-    """A shipment without an AWB has no label."""
+    """There is nothing to stick on the parcel yet: it has no AWB, or its courier's own label is not here."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def party(address: Address) -> Party:
 async def sheets(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Sheet]:
     """What to print for these shipments, in the order given. Five queries, however many.
 
-    Raises ShipmentNotFound when one is not the company's, ReceiverForgotten, NoLabelYet when one has no AWB.
+    Raises ShipmentNotFound when one is not the company's, ReceiverForgotten, and NoLabelYet when one has no AWB, or
+    travels under its courier's own label and that is not here.
     """
     shipments = await _all(session, shipment_ids)
-    for shipment in shipments:
-        if shipment.awb is None or shipment.state == State.cancelled:
-            raise NoLabelYet(f"{shipment.number} is {shipment.state}")
+    if missing := [because for shipment in shipments if (because := why_none(shipment))]:
+        raise NoLabelYet(missing[0] + (f" ({len(missing) - 1} more have none)" if len(missing) > 1 else ""))
     seller = await identity.company(session)
     homes = await places.many(session, {shipment.return_place_id for shipment in shipments})
     lines = await orders.lines_by_order(session, list({shipment.order_id for shipment in shipments}))
@@ -97,6 +97,18 @@ async def sheets(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Sh
         )
         for shipment in shipments
     ]
+
+
+def why_none(shipment: Shipment) -> str:
+    """Why nothing can be printed for this shipment; blank where it can."""
+    if shipment.awb is None or shipment.state == State.cancelled:
+        return f"{shipment.number} is {shipment.state}"
+    vendor = vendors.vendor(shipment.courier)
+    if shipment.label_key is not None or not vendor.own_label:
+        return ""
+    if shipment.label_url is None:  # a person typed its AWB: nobody fetches a label for it
+        return f"{vendor.name} gave no label for {shipment.number} here; print it there"
+    return f"the label of {vendor.name} for {shipment.number} is not here yet; ask again in a few minutes"
 
 
 async def _all(session: AsyncSession, shipment_ids: Sequence[UUID]) -> list[Shipment]:

@@ -112,6 +112,7 @@ class FarSide:
     page_size: int = 2
     calls: list[str] = field(default_factory=list)
     sinces: list[datetime] = field(default_factory=list)
+    placed: list[datetime] = field(default_factory=list)
     fails: dict[str, list[BaseException]] = field(default_factory=dict)
     """Operation → what its next calls raise, in turn."""
     hooks: str | None = None

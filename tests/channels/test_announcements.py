@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from sqlalchemy import select, update
 
-from shipcrowd.channels import announcements, jobs
+from shipcrowd.channels import announcements, jobs, service
 from shipcrowd.channels.contract import Milestone
 from shipcrowd.channels.models import AnnouncementState
 from shipcrowd.couriers.contract import Progress, Scan
@@ -356,6 +356,30 @@ async def test_a_correction_the_channel_does_not_take_is_shown_and_waits_for_who
         told = select(OrderEvent.words).where(OrderEvent.order_id == ordered, OrderEvent.kind == "store_not_told")
         assert "did not take the corrected AWB" in (await session.execute(told)).scalar_one()
     assert shown.id == row.id
+
+    # Told again it is the correction that is told, and not a step of the parcel's.
+    async with tenancy.acting_for(company) as session:
+        await service.announce_again(session, row.id, platform="bazaar")
+    await drain()
+    assert [each.awb for each in far.dispatches.values()] == ["DL-RIGHT"]
+    async with tenancy.acting_for(company) as session:
+        assert await announcements.page(session, connection_ids=[store], untold=True) == ([], None)
+    right = await one(company)
+    assert (right.state, right.last_error, right.wrong_awb) == ("sent", "", False)
+
+
+async def test_a_correction_of_a_store_that_is_away_is_told_when_it_is_back(company, store, far, ordered, edits):
+    shipment = await book(company, ordered, "DL-WRONG")
+    await drain()
+    await retyped(company, shipment, "DL-RIGHT")
+    async with tenancy.acting_for(company) as session:
+        await service.pause(session, store, platform="bazaar", actor="user:asha")
+    await jobs.announce_anew.run(company, shipment)
+    assert [each.awb for each in far.dispatches.values()] == ["DL-WRONG"]
+    async with tenancy.acting_for(company) as session:
+        await service.resume(session, store, platform="bazaar", actor="user:asha")
+    await drain()
+    assert [each.awb for each in far.dispatches.values()] == ["DL-RIGHT"]
 
 
 async def test_a_refused_milestone_is_not_repeated_and_the_next_one_is_told(company, store, far, ordered):

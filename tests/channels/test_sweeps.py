@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from shipcrowd.channels import jobs, service, sweeps
+from shipcrowd.channels import importing, jobs, service, sweeps
+from shipcrowd.channels.contract import Page
 from shipcrowd.channels.importing import Taken
 from shipcrowd.kernel import clock, db, tenancy
 from shipcrowd.kernel import jobs as queue
@@ -16,7 +17,7 @@ from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.outbound import Disconnected, Refused, Unavailable
 from shipcrowd.orders import service as orders
 from tests.channels import look
-from tests.channels.bazaar import SHOPS, FarSide, order
+from tests.channels.bazaar import SHOPS, BazaarChannel, FarSide, order
 from tests.support import drain
 
 
@@ -86,6 +87,60 @@ async def test_a_sweep_cut_short_goes_on_where_it_was(company, connect, far):
     first, second = await look.log(company)
     assert "Unavailable" in first.error
     assert second.error == ""
+
+
+@pytest.fixture
+def by_placing(monkeypatch):
+    """The channel searches by the time of placing too."""
+
+    async def placed(self, since):
+        far = SHOPS[self.account.external_id]
+        far.placed.append(since)
+        known = sorted((each for each in far.orders.values() if each.placed_at >= since), key=lambda o: o.placed_at)
+        for start in range(0, len(known), far.page_size):
+            await self._call("orders")
+            some = known[start : start + far.page_size]
+            yield Page(tuple(some), through=some[-1].placed_at)
+
+    monkeypatch.setattr(BazaarChannel, "placed", placed, raising=False)
+
+
+async def test_an_import_goes_by_placing_and_what_changed_meanwhile_is_the_next_sweeps(
+    company, connect, far, by_placing
+):
+    far.put(*(order(str(n), minutes_ago=600 - 100 * n) for n in range(1, 6)))
+    far.put(order("old", minutes_ago=60 * 24 * 40, source_updated_at=clock.now() - timedelta(days=2)))
+    far.page_size = 2
+    store = await connect()
+    async with tenancy.unowned() as session:
+        await (await db.driver(session)).execute("DELETE FROM pgqueuer")
+    begun = clock.now()
+    async with tenancy.acting_for(company) as session:
+        run = await sweeps.begin(session, store)
+    pages = sweeps.pages(run)
+    first = await anext(pages)
+
+    async def also(session, taken):
+        await sweeps.advance(session, run, taken, first.through)
+
+    await importing.take_page(run.source, first, also)
+    async with tenancy.acting_for(company) as session:
+        await sweeps.stop(session, run, "killed")
+    synced = await look.sync(company, store)
+    assert (synced.sweep_position, synced.swept_through) == (far.orders["2"].placed_at, None)
+
+    # Read already, and changed before the import goes on.
+    far.put(far.orders["1"].model_copy(update={"source_updated_at": clock.now(), "note": "gift"}))
+    with time_machine.travel(clock.now() + timedelta(hours=2)):
+        await sweep(company, store)
+        assert far.placed[-1] == far.orders["2"].placed_at  # goes on where it was
+        assert await look.order_numbers(company) == ["#1", "#2", "#3", "#4", "#5"]
+        synced = await look.sync(company, store)
+        assert begun <= synced.swept_through < begun + timedelta(minutes=1)
+        await sweep(company, store)
+        assert len(far.placed) == 2  # an import is made once
+        assert far.sinces == [synced.swept_through - timedelta(minutes=15)]
+        assert (await look.log(company))[-1].updated == 1
 
 
 async def test_one_unreadable_order_costs_itself_only_and_is_replayed_after_a_fix(http, company, connect, far):

@@ -73,7 +73,9 @@ easy_ship_vendor = CourierVendor(
     open=_by_store_only,
     carries_charge=False,  # Amazon charges in its settlements
     marketplace=True,
+    own_label=True,
     cancelled_with_order=True,
+    repeatable=True,  # an order has one package, which is looked for first
     tracking_batch=easy_ship.TRACKING_BATCH,
 )
 
@@ -84,5 +86,6 @@ shipping_vendor = CourierVendor(
     open=_by_store_only,
     carries_charge=False,  # Amazon bills the seller
     stores_of=vendor.slug,
+    own_label=True,
     tracking_batch=shipping.TRACKING_BATCH,
 )

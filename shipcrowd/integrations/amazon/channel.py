@@ -1,7 +1,7 @@
 """Amazon as a sales channel: the client and the mapping, put together."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -76,8 +76,14 @@ class AmazonChannel:
             details={key: value for key, value in details.items() if value},
         )
 
+    async def prove(self) -> None:
+        await listings.prove(self._client)
+
     def orders(self, since: datetime) -> AsyncIterator[Page]:
-        return orders.changed(self._client, since)
+        return orders.found(self._client, since, "lastUpdated")
+
+    def placed(self, since: datetime) -> AsyncIterator[Page]:
+        return orders.found(self._client, since, "created")
 
     async def order(self, external_id: str) -> IncomingOrder:
         return words.notice(mapping.incoming_order(await orders.raw_order(self._client, external_id)))
@@ -102,6 +108,9 @@ class AmazonChannel:
         self, levels: Sequence[StockLevel], *, singly: bool = False
     ) -> Sequence[StockRefusal] | FeedTicket:
         return await stock.set_stock(self._client, levels, singly=singly)
+
+    async def start_feed(self, reference: str, *, asked_at: datetime | None, known: Collection[str]) -> str:
+        return await stock.start(self._client, reference, asked_at=asked_at, known=known)
 
     async def feed(self, reference: str) -> FeedState:
         return await stock.state(self._client, reference)

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from shipcrowd.channels.contract import StoreAccount
 from shipcrowd.integrations.amazon import lwa, refusals
 from shipcrowd.integrations.amazon.account import AmazonCredentials, amazon_app, amazon_credentials
-from shipcrowd.integrations.amazon.operations import RESTRICTED_TOKEN, Operation
+from shipcrowd.integrations.amazon.operations import OURS, RESTRICTED_TOKEN, Operation
 from shipcrowd.integrations.amazon.raw import obj, text
 from shipcrowd.kernel import clock, pace
 from shipcrowd.kernel.outbound import Disconnected, Http, Json, Malformed, Refused, Reply, Unavailable
@@ -60,8 +60,9 @@ class AmazonClient:
         return self.account.http
 
     def rate(self, operation: Operation) -> float:
-        """How often a second this seller may call it, as far as this process was told."""
-        return _Told.rates.get(self._key(operation), operation.rate)
+        """How often a second it is called for this seller: a little less than Amazon allows, as far as this process
+        was told."""
+        return _Told.rates.get(self._key(operation), operation.rate) * OURS
 
     async def credentials(self) -> AmazonCredentials:
         """The seller's credentials, good for at least a minute. Raises Disconnected and Unavailable."""
@@ -90,10 +91,11 @@ class AmazonClient:
         if refusals.token_refused(reply):
             if restricted is not None:
                 raise Unavailable(f"the restricted token for {operation.name} has lapsed", retry_after=1)
-            token = await self._another_token(operation, credentials, token)
-            reply = await self._send(operation, url, token, body, headers, credentials)
-            if refusals.token_refused(reply):
-                raise Disconnected("Amazon no longer accepts this seller's authorization; sign in to Amazon again.")
+            # A consent that was taken back shows here: Login with Amazon gives no token for it any more. A new token
+            # that is refused in the same words is about this operation (a role, an enrolment), not about the seller.
+            fresh = await self._another_token(operation, credentials, token)
+            if fresh != token:
+                reply = await self._send(operation, url, fresh, body, headers, credentials)
         if not reply.ok:
             failure = refusals.refusal(reply, operation.name)
             log.info("amazon_refused", what=operation.name, status=reply.status, why=failure.code, request=_id(reply))
@@ -137,10 +139,7 @@ class AmazonClient:
     async def _another_token(self, operation: Operation, credentials: AmazonCredentials, stale: SecretStr) -> SecretStr:
         if operation.grantless:
             return await lwa.grantless(self.http, lwa.keys(self.app, credentials), stale=stale)
-        fresh = amazon_credentials(await self.account.credentials(stale=credentials))
-        if fresh.access_token is None or fresh.access_token == stale:
-            raise Disconnected("Amazon no longer accepts this seller's authorization; sign in to Amazon again.")
-        return fresh.access_token
+        return await self._token(operation, amazon_credentials(await self.account.credentials(stale=credentials)))
 
     async def _send(
         self,
@@ -178,7 +177,7 @@ class AmazonClient:
         if operation.grantless:
             # Counted for the application, not for the seller it is asked on behalf of.
             bucket = f"amazon:app:{lwa.keys(self.app, credentials).client_id}:{operation.name}"
-            await pace.turn(bucket, capacity=operation.burst, refill_per_second=operation.rate)
+            await pace.turn(bucket, capacity=operation.room, refill_per_second=operation.pace)
         else:
             await self.account.pace(operation.name, 1)
 
@@ -196,19 +195,20 @@ class AmazonClient:
         rate = self.rate(operation)
         if not operation.grantless:
             # Somebody else spent the bucket (another tool of the seller's, a process that died): all of us wait.
-            await self.account.retune(operation.name, operation.burst, 0, rate)
+            await self.account.retune(operation.name, operation.room, 0, rate)
         wait = max(1.0, 1 / rate) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         return Unavailable(f"Amazon throttled {operation.name}", retry_after=max(wait, 1.0))
 
     async def _learn(self, operation: Operation, reply: Reply) -> None:
         rate = _rate(reply.headers.get("x-amzn-ratelimit-limit"))
-        if rate is None or operation.grantless or math.isclose(rate, self.rate(operation), rel_tol=0.02):
-            return
         key = self._key(operation)
+        known = _Told.rates.get(key, operation.rate)
+        if rate is None or operation.grantless or math.isclose(rate, known, rel_tol=0.02):
+            return
         while len(_Told.rates) >= _ROOM:
             del _Told.rates[next(iter(_Told.rates))]
         _Told.rates[key] = rate
-        await self.account.retune(operation.name, operation.burst, operation.burst, rate)
+        await self.account.retune(operation.name, operation.room, operation.room, self.rate(operation))
 
     def _key(self, operation: Operation) -> str:
         return f"{self.account.key}:{operation.name}"

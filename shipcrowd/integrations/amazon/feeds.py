@@ -4,14 +4,11 @@ A feed goes in four steps (a document, its content, the feed, its report), each 
 feeds 2021-06-30.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
-from shipcrowd.integrations.amazon import documents
+from shipcrowd.integrations.amazon import documents, mapping
 from shipcrowd.integrations.amazon.client import AmazonClient
 from shipcrowd.integrations.amazon.operations import (
     CREATE_FEED,
@@ -21,10 +18,7 @@ from shipcrowd.integrations.amazon.operations import (
     GET_FEEDS,
 )
 from shipcrowd.integrations.amazon.raw import objects, reading, stamp, text
-from shipcrowd.kernel import clock
-from shipcrowd.kernel.outbound import Json, Unavailable
-
-log = structlog.get_logger(__name__)
+from shipcrowd.kernel.outbound import Json
 
 LISTINGS = "JSON_LISTINGS_FEED"
 ORDER_ACKNOWLEDGEMENT = "POST_ORDER_ACKNOWLEDGEMENT_DATA"
@@ -37,9 +31,6 @@ DONE, CANCELLED, FATAL = "DONE", "CANCELLED", "FATAL"
 ENDED = frozenset((DONE, CANCELLED, FATAL))
 """Any other word, one we do not know among them, means that it is still under way."""
 
-LOOKS = (0.0, 3.0)
-"""When a feed of which it is not known whether it was made is looked for, seconds apart."""
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -50,6 +41,7 @@ class Feed:
     kind: str
     status: str
     result: str = ""
+    created_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -57,25 +49,27 @@ class Feed:
 
 
 async def submit(
-    client: AmazonClient,
-    kind: str,
-    content: bytes,
-    content_type: str,
-    *,
-    options: Mapping[str, str] | None = None,
-    sole: bool = False,
+    client: AmazonClient, kind: str, content: bytes, content_type: str, *, options: Mapping[str, str] | None = None
 ) -> str:
-    """Hand over a feed of this kind (JSON or XML in exactly `content_type`), at most `documents.FEED_BYTES`; its id.
+    """Hand over a feed of this kind; its id. A call that was cut short may leave one behind of which nobody here knows:
+    only for what may be done twice. Raises Refused and the outside failures."""
+    return await start(client, kind, await prepare(client, content, content_type), options=options)
 
-    Amazon keeps nothing of ours with a feed, so one whose making was not answered can be told from others by its kind
-    and its time alone. `sole`: no other feed of this kind is being made for this seller; then it is looked for, and
-    Unavailable means that none was made as far as Amazon knows. Without it Unavailable(maybe_received=True) may leave
-    a feed behind: only for what may be done twice. Raises Refused and the outside failures.
-    """
+
+async def prepare(client: AmazonClient, content: bytes, content_type: str) -> str:
+    """Lay down a feed's content (JSON or XML in exactly `content_type`), at most `documents.FEED_BYTES`; the document's
+    id. Nothing comes of it until it is started. Raises Refused and the outside failures."""
     made = await client.call(CREATE_FEED_DOCUMENT, body={"contentType": content_type})
     with reading("feed document", _without_url(made)):
         document, url = text(made["feedDocumentId"]), text(made["url"])
     await documents.upload(client.http, url, content, content_type)
+    return document
+
+
+async def start(client: AmazonClient, kind: str, document: str, *, options: Mapping[str, str] | None = None) -> str:
+    """Have a document worked off as a feed of this kind; the feed's id. Unavailable(maybe_received=True) may leave a
+    feed behind, which can be told from others by its kind and its time alone (`recent`). Raises Refused and the outside
+    failures."""
     body: dict[str, Json] = {
         "feedType": kind,
         "marketplaceIds": [(await client.credentials()).place.id],
@@ -83,14 +77,7 @@ async def submit(
     }
     if options:
         body["feedOptions"] = dict(options)
-    since = clock.now()
-    try:
-        answer = await client.call(CREATE_FEED, body=body)
-    except Unavailable as failure:
-        found = await _made_all_the_same(client, kind, since) if sole and failure.maybe_received else None
-        if found is None:
-            raise
-        return found
+    answer = await client.call(CREATE_FEED, body=body)
     with reading("feed", answer):
         return text(answer["feedId"])
 
@@ -101,28 +88,18 @@ async def get(client: AmazonClient, feed_id: str) -> Feed:
 
 
 async def recent(client: AmazonClient, kind: str, since: datetime) -> list[Feed]:
-    """The seller's feeds of this kind made since then, at most a hundred."""
+    """The seller's feeds of this kind made since then, the latest first, at most a hundred."""
     answer = await client.call(
         GET_FEEDS, query={"feedTypes": [kind], "createdSince": stamp(since), "pageSize": 100}
     )  # fmt: skip
-    return [_feed(raw) for raw in objects(answer.get("feeds"))]
+    found = [_feed(raw) for raw in objects(answer.get("feeds"))]
+    return sorted(found, key=lambda feed: feed.created_at or since, reverse=True)
 
 
 async def report(client: AmazonClient, feed: Feed, *, most: int = documents.UNPACKED_BYTES) -> bytes:
     """The report of a feed that has one (`feed.result`), unpacked; Malformed where it holds more than `most` bytes."""
     answer = await client.call(GET_FEED_DOCUMENT, path={"feedDocumentId": feed.result})
     return await documents.download(client.http, answer, most=most)
-
-
-async def _made_all_the_same(client: AmazonClient, kind: str, since: datetime) -> str | None:
-    """The one feed made since; None when there is none, or more than one, which then is not for us to choose from."""
-    for pause in LOOKS:
-        await asyncio.sleep(pause)
-        found = await recent(client, kind, since)
-        if found:
-            log.info("amazon_feed_found", kind=kind, found=len(found))
-            return found[0].id if len(found) == 1 else None
-    return None
 
 
 def _feed(raw: Mapping[str, Json]) -> Feed:
@@ -132,6 +109,7 @@ def _feed(raw: Mapping[str, Json]) -> Feed:
             kind=text(raw.get("feedType")),
             status=text(raw.get("processingStatus")),
             result=text(raw.get("resultFeedDocumentId")),
+            created_at=mapping.moment(raw.get("createdTime")),
         )
 
 

@@ -21,7 +21,7 @@ from shipcrowd.integrations.amazon.raw import objects, text, within
 from shipcrowd.integrations.amazon.refusals import NotDone
 from shipcrowd.integrations.amazon.reports import Report
 from shipcrowd.kernel import clock
-from shipcrowd.kernel.outbound import Json, Malformed, Refused, Unavailable
+from shipcrowd.kernel.outbound import Disconnected, Json, Malformed, Refused, Unavailable
 from shipcrowd.orders.schemas import Fulfilment
 
 log = structlog.get_logger(__name__)
@@ -59,6 +59,22 @@ async def on_sale(client: AmazonClient) -> AsyncIterator[Sequence[Listing]]:
     raise Malformed(f"Amazon gives more than {PAGED} listings page by page")
 
 
+async def prove(client: AmazonClient) -> None:
+    """See `channels.app_contract.ProvesStore`. No operation says whose a token is; but a seller's listings are shown
+    under that seller's merchant token only."""
+    try:
+        await _search(client, pageSize=1, includedData=("summaries",))
+    except (NotDone, Disconnected) as failure:
+        # The token is good: the store was asked with it a moment ago.
+        if isinstance(failure, NotDone) and failure.status not in (400, 401, 403, 404):
+            raise
+        raise Refused(
+            "not_this_seller",
+            f"Amazon does not show the listings of {client.seller} with this refresh token. Check the merchant token "
+            "(Settings → Account Info → Your Merchant Token), and that the application has the role Product Listing.",
+        ) from failure
+
+
 async def at_amazon(client: AmazonClient, skus: Sequence[str]) -> set[str]:
     """Those of these SKUs whose stock lies in Amazon's own warehouses, as their listings say now."""
     place = (await client.credentials()).place
@@ -86,7 +102,7 @@ async def _one(client: AmazonClient, sku: str) -> list[dict[str, Json]]:
         raise
 
 
-async def _search(client: AmazonClient, **more: str | Sequence[str]) -> dict[str, Json]:
+async def _search(client: AmazonClient, **more: str | int | Sequence[str]) -> dict[str, Json]:
     place = (await client.credentials()).place
     query = {"marketplaceIds": [place.id], "includedData": DATA, "pageSize": PAGE, **more}
     return await client.call_patiently(SEARCH_LISTINGS, path={"sellerId": client.seller}, query=query)

@@ -30,11 +30,11 @@ Family = Literal["lastUpdated", "created"]
 """Which of an order's two times a search goes by; they do not mix."""
 
 
-async def changed(client: AmazonClient, since: datetime, family: Family = "lastUpdated") -> AsyncIterator[Page]:
+async def found(client: AmazonClient, since: datetime, family: Family) -> AsyncIterator[Page]:
     """Every order of the marketplace changed (or created) at or after `since`, oldest first.
 
-    A page says through which moment everything has been seen as long as its orders come in the order of their change,
-    as they do; that they must is not documented, so where they do not, only the last page says so.
+    A page says through which moment everything has been seen as long as its orders come in the order of that time, as
+    they do; that they must is not documented, so where they do not, only the last page says so.
     """
     since = min(since, clock.now() - _SETTLED)
     asked = {
@@ -51,13 +51,12 @@ async def changed(client: AmazonClient, since: datetime, family: Family = "lastU
         following = text(within(answer, "pagination").get("nextToken")) or None
         if following is not None and following == token:
             raise Malformed("Amazon gives the same page over and over")
-        reached = _in_order(raws, reached) if reached is not None and family == "lastUpdated" else None
+        reached = _in_order(raws, reached, family) if reached is not None else None
         token = following
-        through = reached if token else mapping.moment(answer.get(f"{family}Before")) or reached
-        yield _page(raws, through if family == "lastUpdated" else None)
+        yield _page(raws, reached if token else mapping.moment(answer.get(f"{family}Before")) or reached)
         if token is None:
             return
-    raise Malformed(f"Amazon lists more than {_PAGES * PAGE} changed orders")
+    raise Malformed(f"Amazon lists more than {_PAGES * PAGE} orders")
 
 
 async def raw_order(client: AmazonClient, order_id: str) -> dict[str, Json]:
@@ -81,15 +80,15 @@ def _unnamed(raw: Json) -> str:
     return f"unnamed:{hashlib.sha256(shown(raw).encode()).hexdigest()[:16]}"
 
 
-def _in_order(raws: list[Json], reached: datetime) -> datetime | None:
-    """The last change on this page, when everything on it changed after what came before; None when it did not."""
+def _in_order(raws: list[Json], reached: datetime, family: Family) -> datetime | None:
+    """The last time on this page, when everything on it is later than what came before; None when it is not."""
     for raw in raws:
-        changed_at = mapping.moment(_field(raw, "lastUpdatedTime"))
-        if changed_at is None:
+        at = mapping.moment(_field(raw, f"{family}Time"))
+        if at is None:
             continue  # a malformed order says nothing about the order of the others
-        if changed_at < reached:
+        if at < reached:
             return None
-        reached = changed_at
+        reached = at
     return reached
 
 

@@ -36,7 +36,7 @@ async def rotate(app: BaseModel, http: Http) -> None:
     speaker = lwa.Keys(amazon_app(app).client_id, amazon_app(app).client_secret, private=False)
     token = await lwa.grantless(http, speaker, SCOPE)
     bucket = f"amazon:app:{speaker.client_id}:{ROTATE_SECRET.name}"
-    await pace.turn(bucket, capacity=ROTATE_SECRET.burst, refill_per_second=ROTATE_SECRET.rate)
+    await pace.turn(bucket, capacity=ROTATE_SECRET.room, refill_per_second=ROTATE_SECRET.pace)
     reply = await http.request(
         ROTATE_SECRET.method,
         f"{regions.INDIA.api}{ROTATE_SECRET.path}",

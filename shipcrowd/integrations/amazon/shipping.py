@@ -48,15 +48,21 @@ REPEAT_AFTER_SECONDS = 2.0
 
 _LABEL = re.compile(r"/shipping/v2/shipments/([^/?#]+)/documents\?packageClientReferenceId=([^&#]+)&format=PDF")
 _NOON = time(12)
-_ASKED_AGAIN_AFTER = timedelta(hours=1)
+_ENROLLED_AFTER, _BACK_AFTER = timedelta(hours=1), timedelta(seconds=20)
+"""How soon a seller may have enrolled, and Amazon be there again."""
 _ROOM = 10_000
 
 
-class _Closed:
-    """Sellers whose rates Amazon Shipping refused to tell, and until when they are not asked for again: every quote of
-    a company with a store here asks, and most sellers have not enrolled."""
+RATES_SECONDS = 4.0
+"""Somebody waits at a page, and the other couriers' prices with them."""
 
-    until: ClassVar[dict[str, datetime]] = {}
+
+class _Silent:
+    """Sellers for whom Amazon Shipping told no rates, and until when it is not asked again: every quote of a company
+    with a store here asks. Most sellers have not enrolled; and where Amazon hangs, one quote waits for it, not each."""
+
+    until: ClassVar[dict[str, tuple[datetime, bool]]] = {}
+    """Account → until when, and whether it refused."""
 
 
 class AmazonShipping:
@@ -67,29 +73,37 @@ class AmazonShipping:
 
     async def offers(self, parcel: Parcel) -> Sequence[ServiceOffer]:
         key = self._client.account.key
-        closed_until = _Closed.until.get(key)
-        if closed_until is not None and clock.now() < closed_until:
-            raise _not_enrolled()
+        until, refused = _Silent.until.get(key, (None, False))
+        if until is not None and clock.now() < until:
+            raise _not_enrolled() if refused else _no_answer()
         try:
-            answer = await self._client.call(SHIPPING_RATES, body=parcels.enquiry(parcel))
+            async with asyncio.timeout(RATES_SECONDS):
+                answer = await self._client.call(SHIPPING_RATES, body=parcels.enquiry(parcel))
         except NotDone as refusal:
             # About the seller, not about the parcel: the next parcel would be refused as well.
             if refusal.status not in (401, 403, 404) or refusal.code == "wrong_region":
                 raise
-            while len(_Closed.until) >= _ROOM:
-                del _Closed.until[next(iter(_Closed.until))]
-            _Closed.until[key] = clock.now() + _ASKED_AGAIN_AFTER
+            _keep_silent(key, _ENROLLED_AFTER, refused=True)
             raise _not_enrolled() from refusal
+        except (TimeoutError, Unavailable) as failure:
+            if isinstance(failure, Unavailable) and failure.retry_after is not None:
+                raise  # they said when
+            _keep_silent(key, _BACK_AFTER, refused=False)
+            raise _no_answer() from failure
         return parcels.offers(within(answer, "payload"), clock.now())
 
     async def book(self, request: BookingRequest) -> Booking:
-        """Ask for rates, which hold for ten minutes, and buy the service that was chosen."""
-        try:
-            return await self._bought(request)
-        except NotDone as refusal:
-            if refusal.code != "TOKEN_EXPIRED":
-                raise
-        return await self._bought(request)
+        """Ask for rates, which hold for ten minutes, and buy the service that was chosen. Where Amazon says twice that
+        they lapsed before they came back to it, the service is bought in one step, which needs none."""
+        for last in (False, True):
+            try:
+                return await self._bought(request)
+            except NotDone as refusal:
+                # Cash is left to the rates, which say how to ask for it.
+                if refusal.code != "TOKEN_EXPIRED" or (last and request.to_collect):
+                    raise
+        log.info("amazon_bought_in_one_step", reference=request.reference)
+        return await self.one_click(request, [request.service])
 
     async def one_click(self, request: BookingRequest, services: Sequence[str]) -> Booking:
         """Rate and buy in one step: the cheapest of `services`. Amazon takes no idempotency key here, so a purchase
@@ -203,10 +217,20 @@ class AmazonShipping:
             return TrackingReply(awb, error="Amazon's tracking could not be read.")
 
 
+def _keep_silent(key: str, for_: timedelta, *, refused: bool) -> None:
+    while len(_Silent.until) >= _ROOM:
+        del _Silent.until[next(iter(_Silent.until))]
+    _Silent.until[key] = (clock.now() + for_, refused)
+
+
 def _not_enrolled() -> Refused:
     return Refused("not_enrolled", "Amazon Shipping is not open to this store: enrol for it at Amazon to use it.")
 
 
-def forget_closed() -> None:
-    """Drop which sellers this process was told Amazon Shipping is not open to."""
-    _Closed.until.clear()
+def _no_answer() -> Unavailable:
+    return Unavailable("Amazon Shipping does not answer just now")
+
+
+def forget_silent() -> None:
+    """Drop for which sellers Amazon Shipping told this process no rates."""
+    _Silent.until.clear()

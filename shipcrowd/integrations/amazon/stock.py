@@ -6,7 +6,8 @@ it out of them: such a one is never sent. Source: listings items 2021-08-01, the
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic_core import to_json
@@ -33,6 +34,8 @@ SKU_CHARACTERS = 40
 LOOKED_UP = 5_000
 """SKUs of a batch whose listings we have never read, that are looked up before anything is sent."""
 
+_CLOCKS_DIFFER = timedelta(seconds=30)
+
 REPORT_BYTES = 32 * 1024 * 1024
 AT_ONCE = 5
 
@@ -52,7 +55,18 @@ async def set_stock(
     if singly or _seconds(client, len(sendable)) <= FEED_SECONDS:
         return refused + await _patched(client, sendable)
     content = feed(client.seller, (await client.credentials()).place, sendable)
-    return FeedTicket(await feeds.submit(client, feeds.LISTINGS, content, feeds.JSON, sole=True), tuple(refused))
+    return FeedTicket(await feeds.prepare(client, content, feeds.JSON), tuple(refused), started=False)
+
+
+async def start(client: AmazonClient, document: str, *, asked_at: datetime | None, known: Collection[str]) -> str:
+    """See `channels.contract.StartsFeeds`. Amazon keeps nothing of ours with a feed: the one that was asked for is
+    the latest of the store's listings feeds we have no other name for."""
+    if asked_at is not None:
+        for feed in await feeds.recent(client, feeds.LISTINGS, asked_at - _CLOCKS_DIFFER):
+            if feed.id not in known:
+                log.info("amazon_feed_found", feed=feed.id)
+                return feed.id
+    return await feeds.start(client, feeds.LISTINGS, document)
 
 
 async def state(client: AmazonClient, reference: str) -> FeedState:
@@ -123,7 +137,7 @@ async def _not_ours(client: AmazonClient, levels: Sequence[StockLevel]) -> list[
 
 def _seconds(client: AmazonClient, count: int) -> float:
     """What so many patches take at the pace Amazon grants this seller."""
-    return max(0.0, count - PATCH_LISTING.burst) / client.rate(PATCH_LISTING)
+    return max(0.0, count - PATCH_LISTING.room) / client.rate(PATCH_LISTING)
 
 
 async def _patched(client: AmazonClient, levels: Sequence[StockLevel]) -> list[StockRefusal]:

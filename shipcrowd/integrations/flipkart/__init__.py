@@ -65,6 +65,7 @@ logistics = CourierVendor(
     open=_by_store_only,
     carries_charge=False,  # Flipkart charges in its settlements
     marketplace=True,
+    own_label=True,
     label_hours=LABEL_HOURS,
     papers=frozenset(PAPERS),
     keeps_list=True,

@@ -16,7 +16,7 @@ from tests.integrations.amazon.stand_in import Amazons, standing
 
 @pytest.fixture
 def amazon() -> Iterator[Amazon]:
-    forgotten = (calling.forget_rates, lwa.forget_own_tokens, shipping.forget_closed)
+    forgotten = (calling.forget_rates, lwa.forget_own_tokens, shipping.forget_silent)
     for forget in forgotten:
         forget()
     yield Amazon()

@@ -164,13 +164,25 @@ async def test_where_orders_do_not_come_in_order_only_the_end_says_how_far(amazo
     assert [page.through for page in await pages(amazon)] == [None, None, datetime(2026, 11, 20, 6, 42, tzinfo=UTC)]
 
 
-async def test_the_other_family_of_dates_searches_by_creation_and_moves_no_mark(amazon, order):
-    amazon.on("searchOrders", {"orders": [order(1, 1)], "createdBefore": "2026-11-20T06:42:00Z"})
-    [page] = [page async for page in orders.changed(amazon.client(), SINCE, "created")]
-    assert page.through is None
-    assert len(page.orders) == 1
-    assert amazon.asked[0].query["createdAfter"] == "2026-11-19T00:00:00.000Z"
-    assert "lastUpdatedAfter" not in amazon.asked[0].query
+async def test_an_import_searches_by_creation_and_its_mark_is_the_last_ones(amazon, order):
+    """The two families of dates do not mix: neither in the question nor in the mark."""
+    first, second, third = order(1, 40), order(2, 30), order(3, 20)
+    for raw, hour in ((first, 1), (second, 2), (third, 3)):
+        raw["createdTime"] = f"2026-11-19T0{hour}:00:00Z"
+    amazon.on(
+        "searchOrders",
+        {"orders": [first, second], "pagination": {"nextToken": "two"}},
+        {"orders": [third], "createdBefore": "2026-11-20T06:42:00Z"},
+    )
+    found = [page async for page in channel_of(amazon).placed(SINCE)]
+    assert [page.through for page in found] == [
+        datetime(2026, 11, 19, 2, tzinfo=UTC),
+        datetime(2026, 11, 20, 6, 42, tzinfo=UTC),
+    ]
+    assert sum(len(page.orders) for page in found) == 3
+    for asked in amazon.asked:
+        assert asked.query["createdAfter"] == "2026-11-19T00:00:00.000Z"
+        assert "lastUpdatedAfter" not in asked.query
 
 
 async def test_an_order_that_cannot_be_read_costs_itself_only(amazon, order):

@@ -96,11 +96,20 @@ async def test_a_token_that_expired_is_renewed_once_and_the_call_made_again(amaz
     assert amazon.paced == [("getOrder", 1)] * 2
 
 
-async def test_a_new_token_that_is_refused_as_well_means_sign_in_again(amazon):
+async def test_a_new_token_that_is_refused_as_well_is_about_the_operation_and_not_about_the_seller(amazon):
+    amazon.on("getOrder", expired())
+    with pytest.raises(NotDone) as raised:
+        await ask(amazon)
+    assert (raised.value.code, raised.value.status) == ("forbidden", 403)
+    assert [asked.token for asked in amazon.asked] == ["Atza|first", "Atza|second"]
+
+
+async def test_where_login_with_amazon_renews_no_more_the_seller_must_sign_in_again(amazon):
+    amazon.tokens = amazon.tokens[:1]
     amazon.on("getOrder", expired())
     with pytest.raises(Disconnected):
         await ask(amazon)
-    assert len(amazon.asked) == 2
+    assert len(amazon.asked) == 1
 
 
 async def test_a_403_that_is_not_about_the_token_renews_nothing(amazon):
@@ -176,10 +185,10 @@ async def test_a_throttled_call_comes_again_when_the_bucket_holds_a_request(amaz
     amazon.on(operation.name, throttled())
     with pytest.raises(Unavailable) as raised:
         await amazon.client().call(operation, path={"feedId": "1"})
-    assert least <= (raised.value.retry_after or 0) <= 1.5 * max(1, 1 / operation.rate)
+    assert least <= (raised.value.retry_after or 0) <= 1.5 * max(1, 1 / (operation.rate * 0.95))
     assert not raised.value.maybe_received
     assert len(amazon.asked) == 1  # nothing is gained by knocking at once
-    assert amazon.retuned == [(operation.name, operation.burst, 0, operation.rate)]
+    assert amazon.retuned == [(operation.name, operation.burst - 1, 0, operation.rate * 0.95)]
 
 
 async def test_the_rate_amazon_tells_is_learned_once(amazon):
@@ -189,7 +198,7 @@ async def test_the_rate_amazon_tells_is_learned_once(amazon):
     amazon.on("getOrder", told("0.5"), told("2.0"), told("2.0"), told("NaN"), told("-1"), told("?"), told("0.5"))
     for _ in range(7):
         await ask(amazon)
-    assert amazon.retuned == [("getOrder", 30, 30, 2.0), ("getOrder", 30, 30, 0.5)]
+    assert amazon.retuned == [("getOrder", 29, 29, 2.0 * 0.95), ("getOrder", 29, 29, 0.5 * 0.95)]
 
 
 async def test_a_throttled_call_waits_by_the_rate_it_was_told(amazon):
@@ -197,7 +206,16 @@ async def test_a_throttled_call_waits_by_the_rate_it_was_told(amazon):
     with pytest.raises(Unavailable) as raised:
         await ask(amazon)
     assert (raised.value.retry_after or 0) >= 5
-    assert amazon.retuned[-1] == ("getOrder", 30, 0, 0.1)
+    assert amazon.retuned[-1] == ("getOrder", 29, 0, 0.1 * 0.95)
+
+
+def test_our_buckets_are_a_little_smaller_than_amazons():
+    assert set(ops.PACES) == {operation.name for operation in ops.OPERATIONS}
+    for operation in ops.OPERATIONS:
+        room, rate = ops.PACES[operation.name]
+        assert rate == operation.rate * 0.95
+        assert room == (operation.burst - 1 if operation.burst > 2 else operation.burst)
+        assert room >= 1
 
 
 async def test_the_applications_operations_do_not_spend_the_sellers_bucket(amazon):
@@ -318,7 +336,7 @@ async def test_the_same_token_again_after_a_renewal_is_not_tried_again(amazon):
 
     account.credentials = same
     amazon.on("getOrder", expired())
-    with pytest.raises(Disconnected):
+    with pytest.raises(NotDone):
         await calling.AmazonClient(account).call(ops.GET_ORDER, path=ORDER)
     assert len(amazon.asked) == 1
 

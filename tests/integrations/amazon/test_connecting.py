@@ -65,6 +65,7 @@ async def far(amazon, monkeypatch):
     issued = iter(range(1, 1000))
     monkeypatch.setattr(amazon, "lwa", _Tokens(issued))
     amazon.on("getMarketplaceParticipations", {"payload": [PARTICIPATION]})
+    amazon.on("searchListingsItems", {"items": []})
     amazon.on("searchOrders", {"orders": []})
     amazon.on("getDestinations", {"payload": []})
     amazon.on("createDestination", {"payload": {"destinationId": "d-1"}})
@@ -148,6 +149,38 @@ async def test_a_revoked_token_connects_nothing(far, company, seller, monkeypatc
 async def test_the_wrong_marketplace_is_named(far, company, seller):
     with pytest.raises(Invalid, match="marketplace AE, but at IN"):
         await paste(company, seller, marketplace="AE")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused(403, "Unauthorized", "Access to requested resource is denied."),
+        expired(),
+        refused(404, "NotFound", "None."),
+    ],
+)
+async def test_a_merchant_token_that_is_not_the_refresh_tokens_connects_nothing(far, company, seller, answer):
+    far.on("searchListingsItems", answer)
+    with pytest.raises(Invalid, match=f"does not show the listings of {seller}") as raised:
+        await paste(company, seller)
+    assert (raised.value.field, raised.value.extra["reason"]) == ("store", "not_this_seller")
+    [asked] = far.calls("searchListingsItems")
+    assert (asked.path, asked.query["pageSize"]) == ({"sellerId": seller}, "1")
+    async with acting_for(company) as session:
+        assert await queries.stores(session, vendor="amazon", closed=True) == []
+
+
+async def test_who_signed_in_at_amazon_needs_no_proof(far, company, seller):
+    await finish(company, back((await start(company))["state"], seller))
+    assert far.calls("searchListingsItems") == []
+
+
+async def test_the_stand_in_shows_a_sellers_listings_to_that_seller_only(amazons, company):
+    mine, other = amazons.seller(), amazons.seller()
+    given = {"refresh_token": amazons.desk.refresh_token(mine.id)}
+    with pytest.raises(Invalid, match=f"does not show the listings of {other.id}"):
+        await service.try_pasted(platform="amazon", store=other.id, given=given)
+    assert (await service.try_pasted(platform="amazon", store=mine.id, given=given)).external_id == mine.id
 
 
 # --- signing in -----------------------------------------------------------------------------------------------------
@@ -348,15 +381,18 @@ async def test_a_rate_amazon_grants_is_used_by_the_shared_bucket(far, company, s
     channel = await opened(company, store)
     with pytest.raises(outbound.Malformed):
         await channel.order("403-0000000-0000001")
-    assert open._Told.paces[f"amazon:{seller}:getOrder"] == (30, 0.1)
+    assert open._Told.paces[f"amazon:{seller}:getOrder"] == (29, 0.1 * 0.95)
+    delays: list[timedelta] = []
     token = jobs.running.set(jobs.Running("test"))
     try:
-        with pytest.raises(jobs.Later) as later:
-            for _ in range(40):
+        for _ in range(40):
+            try:
                 await channel._client.account.pace("getOrder", 1)
+            except jobs.Later as later:
+                delays.append(later.delay)
     finally:
         jobs.running.reset(token)
-    assert later.value.delay > timedelta(seconds=5)
+    assert timedelta(seconds=10) < delays[-1] - delays[-2] < timedelta(seconds=11)
 
 
 # --- notifications --------------------------------------------------------------------------------------------------

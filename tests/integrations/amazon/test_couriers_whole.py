@@ -18,17 +18,19 @@ from shipcrowd.connections import service as connections
 from shipcrowd.couriers import vendors as couriers
 from shipcrowd.couriers.contract import Reattempts
 from shipcrowd.documents import keeping
-from shipcrowd.integrations.amazon import channel, easy_ship_labels, lwa
+from shipcrowd.integrations.amazon import channel, easy_ship_labels, lwa, shipping
 from shipcrowd.integrations.amazon import client as calling
 from shipcrowd.kernel import db, events, outbound, tenancy
 from shipcrowd.kernel.outbound import Refused
 from shipcrowd.orders.models import Order, OrderState
+from shipcrowd.sandbox.amazon import web
+from shipcrowd.sandbox.amazon.call import Refused as Denied
 from shipcrowd.sandbox.amazon.desk import AmazonDesk
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, NewAmazonLine, NewAmazonOrder, NewSeller, OrderKind
 from shipcrowd.sandbox.app import InProcess, sandbox
 from shipcrowd.sandbox.desk import Desk
 from shipcrowd.settings import settings
-from shipcrowd.shipping import booking, cancelling, jobs, quoting, retyping
+from shipcrowd.shipping import booking, cancelling, jobs, labels, quoting, retyping
 from shipcrowd.shipping.models import ScanRow, Shipment, State
 from shipcrowd.shipping.quoting import Package
 from tests import make
@@ -60,6 +62,7 @@ async def far(tmp_path, monkeypatch) -> AsyncIterator[AmazonDesk]:
         calling.forget_rates,
         lwa.forget_own_tokens,
         channel.forget_participations,
+        shipping.forget_silent,
         routes._Known.by_account.clear,
     ):
         forget()
@@ -177,6 +180,37 @@ async def test_an_easy_ship_order_is_booked_labelled_and_followed_to_its_end(far
     assert (await order(company, found.external_id)).state == OrderState.delivered
 
 
+@pytest.mark.parametrize("courier", ["amazon", "amazon_shipping"])
+async def test_nothing_is_printed_until_amazons_own_label_is_there(far, company, courier):
+    found = await easy_ship_order(far, company)
+    order_id = found.id if courier == "amazon" else await shopify_order(company)
+    quote = await quoting.quote(company, order_id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        made = await booking.book(
+            session, quote.id, service="easy_ship" if courier == "amazon" else STANDARD, actor="user:asha"
+        )
+    await jobs.request_label.run(company_id=company, shipment_id=made.id)
+    made = await parcel(company)
+    assert made.awb is not None
+    assert made.label_key is None
+    with pytest.raises(labels.NoLabelYet, match=f"for {made.number} is not here yet"):
+        await labels.printed(company, [made.id], actor="user:asha")
+    assert (await parcel(company)).labels_printed == 0
+    await drain(skip_waits=True)
+    assert (await labels.printed(company, [made.id], actor="user:asha")).startswith(b"%PDF")
+    assert (await parcel(company)).labels_printed == 1
+
+
+async def test_an_easy_ship_parcel_whose_number_a_person_typed_is_printed_at_amazon(far, company):
+    found = await easy_ship_order(far, company)
+    made = await shipped(company, found.id, "easy_ship")
+    async with tenancy.acting_for(company) as session:
+        typed = await session.get(Shipment, (company, made.id))
+        typed.label_key = typed.label_url = None
+    with pytest.raises(labels.NoLabelYet, match="print it there"):
+        await labels.printed(company, [made.id], actor="user:asha")
+
+
 async def test_an_easy_ship_package_is_scheduled_once_however_often_it_is_booked(far, company):
     found = await easy_ship_order(far, company)
     made = await shipped(company, found.id, "easy_ship")
@@ -186,6 +220,24 @@ async def test_an_easy_ship_package_is_scheduled_once_however_often_it_is_booked
         shipment.state, shipment.awb = State.booking, None
         request = (await booking.start_attempt(session, made.id)).request
     assert (await opened.book(request)).awb == made.awb
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+async def test_a_worker_that_dies_while_it_schedules_is_followed_by_one_that_looks(far, company, scheduled):
+    found = await easy_ship_order(far, company)
+    quote = await quoting.quote(company, found.id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        made = await booking.book(session, quote.id, service="easy_ship", actor="user:asha")
+        await jobs.request_label.enqueue(session, company_id=company, shipment_id=made.id)
+    async with tenancy.acting_for(company) as session:
+        killed = await booking.start_attempt(session, made.id)
+    if scheduled:
+        opened = await couriers.open_at_store("amazon", company, found.connection_id)
+        await opened.book(killed.request)
+    await drain(skip_waits=True)
+    done = await parcel(company)
+    there = far.world.sellers[SELLER].orders[found.external_id].easy_ship
+    assert (done.state, done.awb) == (State.pickup_pending, there.tracking)
 
 
 async def test_a_part_of_an_easy_ship_order_is_not_scheduled(far, company):
@@ -213,6 +265,24 @@ async def test_an_easy_ship_package_goes_with_its_order_only(far, company):
 async def shopify_order(company: UUID, **more: Any) -> UUID:
     (order_id,) = await make.orders(company, make.incoming(**more))
     return order_id
+
+
+@pytest.mark.parametrize("details", ["", "The access token you provided is revoked, malformed or invalid."])
+async def test_a_price_check_amazon_refuses_leaves_the_store_connected(far, company, monkeypatch, details):
+    """Not enrolled: Amazon says so in the words of a missing role, or of a bad token."""
+    store = await connected(far, company)
+    order_id = await shopify_order(company)
+
+    def refuse(call):
+        raise Denied(403, "Unauthorized", "Access to requested resource is denied.", details)
+
+    routes_ = [replace(each, act=refuse) if each.operation == "getRates" else each for each in web.ROUTES]
+    monkeypatch.setattr(web, "ROUTES", routes_)
+    with pytest.raises(quoting.NotServiceable, match="Amazon Shipping is not open to this store"):
+        await quoting.quote(company, order_id, package=BOX)
+    async with tenancy.acting_for(company) as session:
+        connection = await connections.get(session, store)
+    assert (connection.status, connection.reason) == ("connected", "")
 
 
 async def test_amazon_shipping_carries_what_was_sold_anywhere(far, company):

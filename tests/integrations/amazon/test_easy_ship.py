@@ -237,6 +237,30 @@ async def test_a_status_is_what_was_seen_now(far):
         await opened(far).scans_of({"1": ORDER})
 
 
+async def test_a_package_that_cannot_be_read_keeps_no_other_from_being_told_of(far):
+    far.on("getScheduledPackage", b"<html>", {"packageStatus": ["odd"]}, package("PickedUp"))
+    replies = await opened(far).scans_of({"1": ORDER, "2": ORDER, "3": ORDER})
+    assert [reply.error for reply in replies.values()] == ["Amazon's package could not be read."] * 2 + [None]
+    assert [scan.status for scan in replies["3"].scans] == ["PickedUp"]
+
+
+async def test_an_answer_that_cannot_be_read_leaves_nothing_open_for_the_next_try_looks_first(far, request_):
+    far.on("createScheduledPackage", b"<html>")
+    with pytest.raises(Unavailable) as raised:
+        await opened(far).book(request_)
+    assert not raised.value.maybe_received
+    far.on("getScheduledPackage", package())
+    assert (await opened(far).book(request_)).awb == "365000000001"
+    assert len(far.calls("createScheduledPackage")) == 1
+
+
+async def test_by_its_number_alone_a_package_is_neither_followed_nor_cancelled(far):
+    assert (await opened(far).scans(["1"]))["1"].error == "Amazon is asked by order, not by tracking number."
+    [result] = await opened(far).cancel(["1"])
+    assert not result.accepted
+    assert far.asked == []
+
+
 def test_every_status_of_the_model_has_a_meaning():
     if not MODELS:
         pytest.skip("Amazon's official models are not here (SHIPCROWD_SPECS)")

@@ -16,11 +16,6 @@ URL = "https://tortuga-prod-eu.s3-eu-west-1.amazonaws.com/feed?X-Amz-Signature=s
 pytestmark = pytest.mark.usefixtures("at_now")
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(feeds, "LOOKS", (0.0, 0.0))
-
-
 @pytest.fixture
 def taking(amazon):
     return amazon.on("createFeedDocument", {"feedDocumentId": "amzn1.tortuga.1", "url": URL}).on(
@@ -53,38 +48,27 @@ async def test_a_feed_that_is_too_large_is_not_made(taking):
     assert taking.documents == [] and taking.calls("createFeed") == []
 
 
-async def test_no_answer_and_one_feed_made_since_is_that_feed(taking):
-    taking.on("createFeed", httpx2.ReadTimeout("no answer"))
-    taking.on("getFeeds", {"feeds": []}, {"feeds": [{"feedId": "5003", "feedType": feeds.LISTINGS}]})
-    assert await feeds.submit(taking.client(), feeds.LISTINGS, b"{}", feeds.JSON, sole=True) == "5003"
-    assert len(taking.calls("createFeed")) == 1
-    asked = taking.calls("getFeeds")[0].query
-    assert asked == {"feedTypes": "JSON_LISTINGS_FEED", "createdSince": "2026-11-20T06:45:00.000Z", "pageSize": "100"}
+async def test_a_document_is_laid_down_without_a_feed(taking):
+    assert await feeds.prepare(taking.client(), b"{}", feeds.JSON) == "amzn1.tortuga.1"
+    assert taking.operations() == ["createFeedDocument"]
+    assert [content for _, _, _, content in taking.documents] == [b"{}"]
 
 
-@pytest.mark.parametrize("found", [[], [{"feedId": "1"}, {"feedId": "2"}]])
-async def test_no_answer_and_no_feed_to_be_told_apart_is_tried_again_by_the_caller(taking, found):
-    taking.on("createFeed", httpx2.Response(504, content=b"<html>"))
-    taking.on("getFeeds", {"feeds": found})
-    with pytest.raises(Unavailable):
-        await feeds.submit(taking.client(), feeds.LISTINGS, b"{}", feeds.JSON, sole=True)
-    assert len(taking.calls("createFeed")) == 1
-
-
-async def test_where_others_may_send_the_same_kind_nothing_is_looked_for(taking):
-    taking.on("createFeed", httpx2.ReadTimeout("no answer"))
-    with pytest.raises(Unavailable) as raised:
-        await feeds.submit(taking.client(), feeds.EASY_SHIP_DOCUMENTS, b"<a/>", feeds.XML)
-    assert raised.value.maybe_received
-    assert taking.calls("getFeeds") == []
-
-
-@pytest.mark.parametrize("answer", [throttled(), httpx2.ConnectError("refused")])
-async def test_what_was_surely_not_taken_is_not_looked_for(taking, answer):
+@pytest.mark.parametrize(
+    ("answer", "maybe"),
+    [
+        (httpx2.ReadTimeout("no answer"), True),
+        (httpx2.Response(504, content=b"<html>"), True),
+        (throttled(), False),
+        (httpx2.ConnectError("refused"), False),
+    ],
+)
+async def test_whether_a_feed_that_was_not_answered_may_be_there_is_told(taking, answer, maybe):
     taking.on("createFeed", answer)
-    with pytest.raises(Unavailable):
-        await feeds.submit(taking.client(), feeds.LISTINGS, b"{}", feeds.JSON, sole=True)
-    assert taking.calls("getFeeds") == []
+    with pytest.raises(Unavailable) as raised:
+        await feeds.start(taking.client(), feeds.LISTINGS, "amzn1.tortuga.1")
+    assert raised.value.maybe_received is maybe
+    assert taking.operations() == ["createFeed"]
 
 
 async def test_a_refused_feed_says_why(taking):
@@ -135,5 +119,13 @@ async def test_a_report_elsewhere_is_not_opened(amazon):
 
 
 async def test_feeds_made_since(amazon):
-    amazon.on("getFeeds", {"feeds": [{"feedId": "1", "processingStatus": "DONE"}]})
-    assert await feeds.recent(amazon.client(), "F", NOW - timedelta(hours=1)) == [Feed("1", "", "DONE")]
+    older = NOW - timedelta(minutes=5)
+    told = [
+        {"feedId": "1", "processingStatus": "DONE", "createdTime": older.isoformat()},
+        {"feedId": "2", "processingStatus": "IN_QUEUE", "createdTime": NOW.isoformat()},
+    ]
+    amazon.on("getFeeds", {"feeds": told})
+    found = await feeds.recent(amazon.client(), "F", NOW - timedelta(hours=1))
+    assert found == [Feed("2", "", "IN_QUEUE", created_at=NOW), Feed("1", "", "DONE", created_at=older)]
+    asked = amazon.calls("getFeeds")[0].query
+    assert asked == {"feedTypes": "F", "createdSince": "2026-11-20T05:45:00.000Z", "pageSize": "100"}

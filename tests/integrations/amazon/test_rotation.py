@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from shipcrowd import doctor, support
@@ -12,12 +13,12 @@ from shipcrowd.channels import own_keys, taking
 from shipcrowd.channels.open import app_settings
 from shipcrowd.connections.models import Status
 from shipcrowd.integrations import amazon
-from shipcrowd.integrations.amazon import lwa
+from shipcrowd.integrations.amazon import lwa, rotation
 from shipcrowd.integrations.amazon.account import AmazonCredentials
 from shipcrowd.kernel import app_secrets, audit, clock, crypto, outbound, tenancy
 from shipcrowd.kernel.app_secrets import AppSecret
 from shipcrowd.kernel.mailbox import Unusable
-from shipcrowd.kernel.outbound import Refused
+from shipcrowd.kernel.outbound import Refused, Unavailable
 from shipcrowd.settings import settings
 from tests.integrations.amazon.stand_in import connection_of, forget
 
@@ -149,6 +150,18 @@ async def test_the_doctor_says_when_it_ends_and_that_it_must_be_changed(amazons)
     assert amazons.desk.world.app.secret not in said
     with time_machine.travel(clock.now() + timedelta(days=151)), pytest.raises(ValueError, match="ends"):
         await doctor.application_keys(config)
+
+
+async def test_a_refused_token_is_asked_for_anew_and_the_operator_told_to_try_again(amazons):
+    await own_token()
+    old, held = amazons.desk.world.app.secret, dict(lwa._Own.tokens)
+    lwa._Own.tokens[(CLIENT, rotation.SCOPE)] = (SecretStr("Atc|of-yesterday"), clock.now() + timedelta(hours=1))
+    with pytest.raises(Unavailable) as raised:
+        await rotation.rotate(app_settings(amazon.vendor), outbound.http("amazon"))
+    assert raised.value.retry_after == 60
+    assert amazons.desk.world.app.secret == old
+    assert lwa._Own.tokens[(CLIENT, rotation.SCOPE)][0].get_secret_value() != "Atc|of-yesterday"
+    assert held.keys() <= lwa._Own.tokens.keys()
 
 
 async def test_without_a_queue_no_secret_is_asked_for_it_would_be_lost(amazons, monkeypatch):

@@ -1,5 +1,6 @@
 """Amazon Shipping against a scripted far side: what is asked, and what becomes of each answer."""
 
+import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -24,7 +25,7 @@ from shipcrowd.integrations.amazon import AmazonShipping, parcels, shipping
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.outbound import Malformed, Refused, Unavailable
 from shipcrowd.pincodes.address import Address
-from tests.integrations.amazon.far_side import NOW, refused
+from tests.integrations.amazon.far_side import NOW, refused, throttled
 from tests.integrations.amazon.test_contract import MODELS
 
 pytestmark = pytest.mark.usefixtures("at_now")
@@ -146,6 +147,41 @@ async def test_a_seller_who_has_not_enrolled_is_not_asked_with_every_quote(far, 
         await opened(far).offers(parcel())
     with time_machine.travel(NOW + timedelta(minutes=61), tick=False):  # enrolled meanwhile
         assert [offer.service for offer in await opened(far).offers(parcel())] == ["SWA-IN-OA"]
+
+
+@pytest.mark.parametrize("answer", [httpx2.ReadTimeout("no answer"), httpx2.Response(503, content=b"<html>")])
+async def test_where_amazon_is_away_one_quote_waits_for_it_and_not_each(far, answer):
+    far.on("getRates", answer)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="does not answer just now"):
+            await opened(far).offers(parcel())
+    assert len(far.calls("getRates")) == 1
+    far.on("getRates", rates(rate()))
+    with time_machine.travel(NOW + timedelta(seconds=21), tick=False):
+        assert [offer.service for offer in await opened(far).offers(parcel())] == ["SWA-IN-OA"]
+
+
+async def test_a_quote_does_not_wait_long_for_an_amazon_that_hangs(far, monkeypatch):
+    monkeypatch.setattr(shipping, "RATES_SECONDS", 0.05)
+    account = far.account()
+
+    async def hanging(operation: str, cost: int) -> None:
+        await asyncio.sleep(60)
+
+    account.pace = hanging
+    with pytest.raises(Unavailable, match="does not answer just now"):
+        await AmazonShipping(account).offers(parcel())
+    with pytest.raises(Unavailable, match="does not answer just now"):
+        await opened(far).offers(parcel())
+    assert far.asked == []
+
+
+async def test_a_throttled_price_says_when_and_keeps_nobody_silent(far):
+    far.on("getRates", throttled(), rates(rate()))
+    with pytest.raises(Unavailable) as raised:
+        await opened(far).offers(parcel())
+    assert raised.value.retry_after is not None
+    assert len(await opened(far).offers(parcel())) == 1
 
 
 async def test_a_parcel_that_is_refused_keeps_no_other_from_being_priced(far):
@@ -277,9 +313,21 @@ async def test_rates_that_lapsed_are_asked_for_once_more(far):
     far.on("getRates", rates(rate()), rates(rate(rateId="rate-2"), token="token-2"))
     assert (await opened(far).book(request())).awb
     assert far.calls("purchaseShipment")[1].body["requestToken"] == "token-2"
+
+
+async def test_where_rates_lapse_too_soon_twice_the_service_is_bought_in_one_step(far):
     far.on("purchaseShipment", refused(400, "TOKEN_EXPIRED", "The request token has expired."))
     with pytest.raises(Refused, match="has expired"):
+        await opened(far).book(request(payment=Payment.cod, to_collect=Money.rupees("899")))
+    assert (len(far.calls("purchaseShipment")), far.calls("oneClickShipment")) == (2, [])
+    far.on("oneClickShipment", bought(carrier={"id": "ATS"}, totalCharge={"value": 58, "unit": "INR"}))
+    assert (await opened(far).book(request())).charged == Money(5800)
+    [asked] = far.calls("oneClickShipment")
+    assert asked.body["serviceSelection"] == {"serviceId": ["SWA-IN-OA"]}
+    far.on("purchaseShipment", refused(400, "InvalidInput", "The rate is not one of these."))
+    with pytest.raises(Refused, match="not one of these"):
         await opened(far).book(request())
+    assert len(far.calls("oneClickShipment")) == 1
 
 
 async def test_a_service_that_is_gone_is_refused_with_amazons_reasons_and_nothing_is_bought(far):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -179,14 +180,15 @@ async def test_more_unread_listings_than_can_be_looked_up_are_refused_rather_tha
 
 
 async def test_many_go_as_one_feed_by_merge(by_feed):
-    told = await channel_of(by_feed).set_stock(many(306))
-    assert told == FeedTicket("5002")
+    told = await channel_of(by_feed).set_stock(many(290))
+    assert told == FeedTicket("d-1", started=False)
+    assert by_feed.calls("createFeed") == []
     assert by_feed.calls("patchListingsItem") == []
     [(_, _, headers, content)] = by_feed.documents
     assert headers["content-type"] == "application/json; charset=UTF-8"
     sent = json.loads(content)
     assert sent["header"] == {"sellerId": SELLER, "version": "2.0", "issueLocale": "en_IN"}
-    assert [each["messageId"] for each in sent["messages"]] == list(range(1, 307))
+    assert [each["messageId"] for each in sent["messages"]] == list(range(1, 291))
     assert sent["messages"][18] == {
         "messageId": 19,
         "sku": "SKU-00018",
@@ -200,13 +202,39 @@ async def test_many_go_as_one_feed_by_merge(by_feed):
             }
         ],
     }
-    assert by_feed.calls("createFeed")[0].body["feedType"] == "JSON_LISTINGS_FEED"
+    assert await channel_of(by_feed).start_feed(told.reference, asked_at=None, known=()) == "5002"
+    body = by_feed.calls("createFeed")[0].body
+    assert (body["feedType"], body["inputFeedDocumentId"]) == ("JSON_LISTINGS_FEED", "d-1")
+    assert by_feed.calls("getFeeds") == []
+
+
+@pytest.mark.parametrize(
+    ("there", "known", "is_"),
+    [
+        ([("5003", 0)], (), "5003"),
+        ([("5003", 0)], ("5003",), "5002"),
+        ([("5003", 0), ("5004", 2), ("5005", 3)], ("5005",), "5004"),
+        ([], (), "5002"),
+    ],
+)
+async def test_a_feed_that_may_have_been_asked_for_is_looked_for_before_it_is_asked_for_again(
+    by_feed, there, known, is_
+):
+    found = [
+        {"feedId": name, "feedType": feeds.LISTINGS, "createdTime": f"2026-11-20T06:30:0{second}Z"}
+        for name, second in there
+    ]
+    by_feed.on("getFeeds", {"feeds": found})
+    asked_at = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
+    assert await channel_of(by_feed).start_feed("amzn1.tortuga.1", asked_at=asked_at, known=known) == is_
+    assert len(by_feed.calls("createFeed")) == (1 if is_ == "5002" else 0)
+    assert by_feed.calls("getFeeds")[0].query["createdSince"] == "2026-11-20T06:29:30.000Z"
 
 
 async def test_as_many_as_patches_do_in_a_feeds_time_go_as_patches(by_feed):
     by_feed.on("patchListingsItem", ACCEPTED)
-    assert await channel_of(by_feed).set_stock(many(305)) == []
-    assert len(by_feed.calls("patchListingsItem")) == 305
+    assert await channel_of(by_feed).set_stock(many(289)) == []
+    assert len(by_feed.calls("patchListingsItem")) == 289
 
 
 async def test_where_amazon_grants_fewer_patches_a_feed_is_worth_it_sooner(by_feed):

@@ -6,22 +6,25 @@ The product is wired to Amazon's stand-in on the real database; what a worker wo
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from shipcrowd.channels import reading, service, stocking, taking, vendors
+from shipcrowd.channels import reading, sending, service, stocking, taking, vendors
 from shipcrowd.channels import stock as pushes
 from shipcrowd.channels.models import ListingRow, MarketplaceStock, StockFeed, StockItem, StoreSync, SyncEntry
+from shipcrowd.channels.open import opened
 from shipcrowd.channels.stock import Level
 from shipcrowd.connections import routes
 from shipcrowd.connections import service as connections
 from shipcrowd.integrations import amazon as amazons
 from shipcrowd.integrations.amazon import channel as channels
 from shipcrowd.integrations.amazon import client as calling
-from shipcrowd.integrations.amazon import feeds, listings, stock, subscriptions
+from shipcrowd.integrations.amazon import listings, stock, subscriptions
 from shipcrowd.kernel import db, outbound, tenancy
+from shipcrowd.kernel.jobs import Later
 from shipcrowd.kernel.money import Money
 from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders.schemas import Fulfilment
@@ -100,7 +103,7 @@ async def shop(company, monkeypatch) -> AsyncIterator[Shop]:
     }.items():
         monkeypatch.setenv(f"SHIPCROWD_AMAZON_{name}", value)
     settings.cache_clear()
-    monkeypatch.setattr(feeds, "LOOKS", (0.0, 0.0))
+    monkeypatch.setattr(sending, "SETTLED", timedelta(0))
     known, wire = vendors._Vendors.known, (outbound._Wire.transport, outbound._Wire.route, outbound._Wire.clients)
     vendors.use([amazons.vendor])
     outbound.use_wire(transport=InProcess(sandbox(desk)), read_seconds=2)
@@ -331,6 +334,63 @@ async def test_a_file_whose_making_was_not_answered_is_found_and_not_made_twice(
     await drain(skip_waits=True)
     assert await shop.outcome(push) == {KURTA: ("accepted", None)}
     assert len(shop.amazon.feeds(shop.seller)) == 1
+
+
+@pytest.mark.usefixtures("by_feed")
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_worker_killed_while_it_asks_for_a_file_leaves_it_to_one_that_looks(shop, heard):
+    """Between Amazon's taking it and our writing it down; or before Amazon heard."""
+    await shop.read_all()
+    push = await shop.push((KURTA, 21))
+    await stocking.send_stock.run(shop.company, shop.store)
+    [feed] = await rows(shop.company, StockFeed)
+    assert (feed.started_at, shop.asked("createFeed")) == (None, 0)
+    async with acting_for(shop.company) as session:
+        killed = await sending.feed_due(session, feed.id)
+    if heard:
+        channel = opened(killed.connection)
+        await channel.start_feed(killed.reference, asked_at=killed.asked_at, known=killed.known)
+    newer = await shop.push((KURTA, 5))
+    await drain()
+    assert len(shop.amazon.feeds(shop.seller)) == 1
+    assert await shop.outcome(newer) == {KURTA: ("queued", None)}  # nothing passes the one that may be under way
+    shop.amazon.advance_feeds()
+    await shop.hear("FEED_PROCESSING_FINISHED")
+    await drain()
+    shop.amazon.advance_feeds()
+    await drain(skip_waits=True)
+    assert await shop.outcome(push) == await shop.outcome(newer) == {KURTA: ("accepted", None)}
+    assert shop.at_amazon()[KURTA] == 5
+
+
+@pytest.mark.usefixtures("by_feed")
+async def test_what_may_have_been_heard_is_not_asked_for_again_at_once(shop, monkeypatch):
+    monkeypatch.setattr(sending, "SETTLED", timedelta(minutes=2))
+    await shop.read_all()
+    await shop.push((KURTA, 21))
+    await stocking.send_stock.run(shop.company, shop.store)
+    await shop.push((CHAI, 22))
+    await stocking.send_stock.run(shop.company, shop.store)
+    first, second = await rows(shop.company, StockFeed)
+    async with acting_for(shop.company) as session:
+        assert await sending.feed_due(session, first.id) is not None
+    for feed in (first, second):
+        with pytest.raises(Later):
+            await stocking.follow_feed.run(shop.company, feed.id)
+    assert shop.asked("createFeed") == shop.asked("getFeeds") == 0
+
+
+@pytest.mark.usefixtures("by_feed")
+async def test_a_file_amazon_will_not_work_off_goes_one_by_one(shop):
+    await shop.read_all()
+    push = await shop.push((KURTA, 21))
+    await stocking.send_stock.run(shop.company, shop.store)
+    [feed] = await rows(shop.company, StockFeed)
+    async with acting_for(shop.company) as session:
+        (await session.get(StockFeed, (shop.company, feed.id))).reference = "amzn1.tortuga.nobodys"
+    await drain(skip_waits=True)
+    assert await shop.outcome(push) == {KURTA: ("accepted", None)}
+    assert (shop.amazon.feeds(shop.seller), shop.asked("patchListingsItem")) == ([], 1)
 
 
 @pytest.mark.usefixtures("by_feed")

@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from shipcrowd import wiring
 from shipcrowd.app import create_app
-from shipcrowd.channels import jobs, service
+from shipcrowd.channels import jobs, service, vendors
 from shipcrowd.channels.models import FailedItem, SyncEntry
 from shipcrowd.connections.models import Status
+from shipcrowd.couriers import vendors as courier_vendors
 from shipcrowd.integrations.amazon import subscriptions, webhooks
+from shipcrowd.integrations.amazon import vendor as amazon_vendor
 from shipcrowd.kernel import audit, clock, db, events, inbox, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.kernel.jobs import run_one
@@ -29,6 +31,15 @@ from tests.integrations.amazon.stand_in import ASHA, connection_of, forget, orde
 from tests.support import dequeue, drain
 
 DAY = timedelta(days=1)
+BOX = {"weight_grams": 520, "length_mm": 280, "breadth_mm": 110, "height_mm": 110}
+PLACE = {
+    "name": "Okhla",
+    "contact": "Imran",
+    "phone": "9810022334",
+    "line1": "C-54, Phase I",
+    "city": "New Delhi",
+    "pincode": "110020",
+}
 
 
 async def why(company, external_id) -> dict[str, str]:
@@ -255,6 +266,10 @@ async def api(amazons, monkeypatch):
     monkeypatch.setenv("SHIPCROWD_ENVIRONMENT", "test")
     monkeypatch.setenv("SHIPCROWD_AMAZON_RELAY_SECRET", "relay-secret")
     settings.cache_clear()
+    couriers, events_ = courier_vendors._Vendors, events._Wired
+    before = (couriers.known, couriers.at_store, events_.listeners)
+    wiring.wire()
+    vendors.use([amazon_vendor])
     name = new_id().hex[-8:]
     body = {"company_name": name, "name": "Asha", "email": f"{name}@shop.example", "password": "brass-lamps-2026"}
     transport = httpx2.ASGITransport(create_app())
@@ -263,6 +278,7 @@ async def api(amazons, monkeypatch):
         signed = await http.post("/api/v1/auth/login", json={"email": body["email"], "password": body["password"]})
         http.headers["x-csrf-token"] = signed.json()["csrf_token"]
         yield http
+    couriers.known, couriers.at_store, events_.listeners = before
 
 
 async def test_the_ten_endpoints_of_the_plan_answer_under_their_own_names(amazons, api, seller):
@@ -285,14 +301,20 @@ async def test_the_ten_endpoints_of_the_plan_answer_under_their_own_names(amazon
     [order] = (await api.get("/api/v1/orders")).json()["items"]
     assert order["number"] == placed
 
-    able = (await api.get(f"{at}/stores/{store}")).json()["abilities"]
-    stock = await api.get(f"{at}/stores/{store}/fba-inventory")
-    assert stock.status_code == (200 if "reports_marketplace_stock" in able else 409), stock.text
+    assert (await api.get(f"{at}/stores/{store}/fba-inventory")).status_code == 200
     label = await api.post(f"{at}/stores/{store}/generate-label", json={"order_id": order["id"]})
     assert label.status_code == 422  # no pickup place, no box: it says what is missing
     assert label.headers["content-type"].startswith("application/problem+json")
     told = {"order": placed, "carrier": "BlueDart", "awb": "BD123456789"}
-    assert (await api.post(f"{at}/stores/{store}/update-tracking", json=told)).status_code in (202, 409, 422)
+    placeless = await api.post(f"{at}/stores/{store}/update-tracking", json=told)
+    assert (placeless.status_code, placeless.json()["code"]) == (422, "no_pickup_place")
+    assert amazons.desk.order(placed).packages == ()
+    assert (await api.post("/api/v1/places", json=PLACE)).status_code == 201
+    recorded = await api.post(f"{at}/stores/{store}/update-tracking", json=told | BOX)
+    assert recorded.status_code == 202, recorded.text
+    assert recorded.json()["awb"] == "BD123456789"
+    await amazons.settle()
+    assert [package.tracking for package in amazons.desk.order(placed).packages] == ["BD123456789"]
 
     note = json.dumps(
         {

@@ -158,6 +158,14 @@ async def limits_are_full_again() -> None:
         await wire.execute("UPDATE pgqueuer SET headers = headers - 'slots' WHERE headers ? 'slots'")
 
 
+async def postponed_jobs_are_due() -> None:
+    async with tenancy.unowned() as session:
+        wire = await db.driver(session)
+        await wire.execute(
+            "UPDATE pgqueuer SET execute_after = now() WHERE status = 'queued' AND execute_after > now()"
+        )
+
+
 async def count(merchant: Merchant, statement: str) -> int:
     """A count within the company."""
     async with tenancy.acting_for(merchant.person.company_id) as session:

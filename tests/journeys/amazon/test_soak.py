@@ -8,17 +8,27 @@ import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from shipcrowd.integrations.amazon import feeds, stock
+from shipcrowd.channels import sending
+from shipcrowd.integrations.amazon import stock
 from shipcrowd.kernel import jobs, pace, tenancy
 from shipcrowd.sandbox.amazon.schemas import AmazonKnobChange, OrderKind
 from shipcrowd.sandbox.faults import FaultKind
 from shipcrowd.sandbox.schemas import Knobs, NewFault
-from tests.journeys.amazon.market import GRAMS, Merchant, Queue, ids, limits_are_full_again, merchant
+from tests.journeys.amazon.market import (
+    GRAMS,
+    Merchant,
+    Queue,
+    ids,
+    limits_are_full_again,
+    merchant,
+    postponed_jobs_are_due,
+)
 from tests.journeys.test_soak import short_patience
 from tests.journeys.world import World
 from tests.support import drain
@@ -86,7 +96,7 @@ class Shelf:
 @pytest.fixture
 def shelves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Amazon works at once: no clock runs here."""
-    monkeypatch.setattr(feeds, "LOOKS", (0.0, 0.0))
+    monkeypatch.setattr(sending, "SETTLED", timedelta(0))
     world.desk.amazon.set_knobs(AmazonKnobChange(listing_seconds=0, feed_queue_seconds=0, feed_work_seconds=0))
 
 
@@ -261,10 +271,11 @@ async def everything(seller: Merchant, path: str, **query: str) -> list[dict[str
 
 async def rest(world: World, seller: Merchant) -> None:
     """Letters arrive and every job runs, postponed ones as well, until there is nothing left to do."""
-    for _ in range(40):
+    for _ in range(200):
         await world.desk.drain()
         read = await seller.queue.read()
         await limits_are_full_again()
-        if not await drain(skip_waits=True, limit=5000) and not read and not world.desk.postman.waiting():
+        await postponed_jobs_are_due()  # round by round: a place in a rate limit cannot be skipped, only let go
+        if not await drain(limit=5000) and not read and not world.desk.postman.waiting():
             return
     raise AssertionError("the day does not come to rest")
