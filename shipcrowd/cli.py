@@ -56,11 +56,13 @@ def serve(
 @cli.command()
 def worker() -> None:
     """Run jobs and schedules until stopped."""
+    import uvloop
+
     from shipcrowd import worker as working
 
     config = settings()
     process.configure(config)
-    asyncio.run(working.run(config, process.app_url(config)))
+    uvloop.run(working.run(config, process.app_url(config)))
 
 
 @cli.command()

@@ -160,7 +160,7 @@ async def _take(connection: Connection, answers: _Answers) -> None:
     source = Source(connection.company_id, connection.id, connection.vendor)
 
     async def also(session: AsyncSession, taken: Taken) -> None:
-        if answers.orders or answers.gone:
+        if (answers.orders or answers.gone) and connections.worth_noting(connection):
             await connections.worked(session, connection.id)
         await sweeps.count(session, connection.id, taken.inserted)
         await failures.resolve(session, connection.id, answers.gone)

@@ -85,9 +85,6 @@ async def handle(session: AsyncSession, deliveries: Sequence[Delivery]) -> Follo
             await returns_touched(session, connection, returned)
         source = Source(connection.company_id, connection.id, connection.vendor)
         taken = await importing.take(session, source, [order for said in all_said for order in said.changed])
-        await sweeps.seen_webhook(
-            session, connection.id, max(delivery.received_at for delivery in deliveries), taken.inserted
-        )
     asks = False
     for said in all_said:
         done, notes, unsure = await _act(session, connection, said, taken, reading=reading)
@@ -99,6 +96,9 @@ async def handle(session: AsyncSession, deliveries: Sequence[Delivery]) -> Follo
     for said in all_said:
         if forgotten.intersection(said.orders):
             said.delivery.body = None  # it would bring a forgotten buyer back
+    if reading:  # last of all: the store's row is locked from here to the end
+        newest = max(delivery.received_at for delivery in deliveries)
+        await sweeps.seen_webhook(session, connection.id, newest, taken.inserted)
     # What is not read now is not lost: the sweep after a resume or a reconnect starts where the last one ended.
     return Follow(
         connection.id,

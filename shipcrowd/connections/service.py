@@ -268,6 +268,12 @@ async def remember(
 # --- health ---------------------------------------------------------------------------------------------------------
 
 
+def worth_noting(connection: Connection) -> bool:
+    """Whether a call that succeeded tells anything that this row, as it was read, does not."""
+    ok = connection.last_ok_at
+    return connection.consecutive_errors > 0 or ok is None or ok < clock.now() - OK_NOTED_EVERY
+
+
 async def worked(session: AsyncSession, connection_id: UUID) -> None:
     """A call succeeded: the errors in a row are over. Writes at most once a minute while nothing was wrong."""
     now = clock.now()
