@@ -101,38 +101,54 @@ TOGETHER = 32
 
 @job(retry=PATIENTLY)
 async def take_in(company_id: UUID, delivery_id: UUID) -> None:
-    """Read a stored webhook delivery and do what it says. What cannot be read stays, shown, to be replayed.
+    """Read a stored webhook delivery, and with it all that waits of its store, and do what they say. What cannot be
+    read stays, shown, to be replayed."""
+    try:
+        async with acting_for(company_id) as session:
+            deliveries = await inbox.waiting_together(session, delivery_id, most=TOGETHER)
+            await _take_in(session, company_id, deliveries)
+            if len(deliveries) == TOGETHER:
+                await take_in.enqueue(session, company_id=company_id, delivery_id=delivery_id)
+    except UNREADABLE:
+        await _each_for_itself(company_id, delivery_id)  # one of them is at fault
 
-    Others of the same account that wait are read with it, so that the more wait, the less each costs."""
-    for most in (TOGETHER, 1):  # one of them may be at fault: then each for itself
-        try:
-            await _taken_in(company_id, delivery_id, most)
-        except UNREADABLE as error:
-            fault = importing.words(error)
-        else:
-            return
-    await _unread(company_id, delivery_id, fault)
+
+async def _take_in(session: AsyncSession, company_id: UUID, deliveries: Sequence[inbox.Delivery]) -> None:
+    follow = await intake.handle(session, deliveries) if deliveries else None
+    if follow is None:
+        return
+    await afresh.have_read(session, company_id, follow.connection_id, follow.touched)
+    for asking in follow.privacy:
+        await carry_out.enqueue(session, company_id=company_id, delivery_id=asking)
+    if follow.ask_whether_left:
+        await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
 
 
-async def _taken_in(company_id: UUID, delivery_id: UUID, most: int) -> None:
+async def _each_for_itself(company_id: UUID, delivery_id: UUID) -> None:
     async with acting_for(company_id) as session:
-        delivery = await inbox.waiting(session, delivery_id)
-        if delivery is None:
-            return
-        beside = await inbox.waiting_beside(session, delivery, most=most - 1) if most > 1 else ()
-        follow = await intake.handle(session, [delivery, *beside])
-        if follow is None:
-            return
-        await afresh.have_read(session, company_id, follow.connection_id, follow.touched)
-        for asking in follow.privacy:
-            await carry_out.enqueue(session, company_id=company_id, delivery_id=asking)
-        if follow.ask_whether_left:
-            await ask_whether_left.enqueue(session, company_id=company_id, connection_id=follow.connection_id)
+        waiting_now = await inbox.ids_waiting(session, delivery_id, most=TOGETHER)
+    for each in waiting_now:
+        try:
+            async with acting_for(company_id) as session:
+                delivery = await inbox.waiting(session, each)
+                await _take_in(session, company_id, [delivery] if delivery else [])
+        except UNREADABLE as error:
+            await _unread(company_id, each, importing.words(error))
+    if len(waiting_now) == TOGETHER:
+        async with acting_for(company_id) as session:
+            await take_in.enqueue(session, company_id=company_id, delivery_id=delivery_id)
 
 
 @take_in.exhausted
 async def _not_taken_in(company_id: UUID, delivery_id: UUID) -> None:
-    await _unread(company_id, delivery_id, "the delivery could not be taken in; see the held jobs")
+    """Nothing of it is left to wait for a job that does not come."""
+    while True:
+        async with acting_for(company_id) as session:
+            waiting_still = await inbox.ids_waiting(session, delivery_id, most=TOGETHER)
+        for each in waiting_still:
+            await _unread(company_id, each, "the delivery could not be taken in; see the held jobs")
+        if len(waiting_still) < TOGETHER:
+            return
 
 
 async def _unread(company_id: UUID, delivery_id: UUID, because: str) -> None:

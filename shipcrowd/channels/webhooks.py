@@ -127,6 +127,7 @@ async def keep(
         body=body,
         headers=headers,
         reader=jobs.take_in,
+        together=True,
     )
 
 

@@ -93,20 +93,24 @@ async def receive(
     body: bytes,
     headers: dict[str, str],
     reader: Job[...],
+    together: bool = False,
 ) -> bool:
-    """Store a verified delivery and enqueue `reader(company_id, delivery_id)`; False when it was delivered before."""
+    """Store a verified delivery and enqueue `reader(company_id, delivery_id)`; False when it was delivered before.
+    `together`: the reader deals with all that waits of the account (`waiting_together`), and is enqueued once for those
+    that come at one time."""
     row_id = new_id()
     sealed = crypto.keyring().seal(_pack(headers, body), about(company_id, row_id))
     payload = reader.payload(company_id=company_id, delivery_id=row_id).model_dump_json().encode()
-    fresh = await _stored((company_id, row_id, vendor, store, delivery_id, topic, sealed, reader.name, payload))
+    group = f"{reader.name}:{vendor}:{store}" if together else str(row_id)
+    fresh = await _stored((company_id, row_id, vendor, store, delivery_id, topic, sealed, reader.name, payload, group))
     RECEIVED.labels(vendor, "stored" if fresh else "duplicate").inc()
     if fresh:
         wake_soon()
     return fresh
 
 
-Row = tuple[UUID, UUID, str, str, str, str, bytes, str, bytes]
-"""Company, id, vendor, store, delivery id, topic, sealed body, the reader's name and its payload."""
+Row = tuple[UUID, UUID, str, str, str, str, bytes, str, bytes, str]
+"""Company, id, vendor, store, delivery id, topic, sealed body, the reader's name and payload, and which share one."""
 
 STATEMENTS_AT_ONCE = 2
 ROWS_A_STATEMENT = 32
@@ -162,13 +166,13 @@ async def _insert_alone(one: tuple[Row, asyncio.Future[bool]]) -> None:
 async def _insert(some: Sequence[tuple[Row, asyncio.Future[bool]]]) -> None:
     # Sorted, so that two statements with the same deliveries wait for each other in one order.
     some = sorted(some, key=lambda each: (each[0][0], *each[0][2:5]))
-    companies, ids, vendors, stores, deliveries, topics, bodies, readers, payloads = zip(
+    companies, ids, vendors, stores, deliveries, topics, bodies, readers, payloads, groups = zip(
         *(row for row, _ in some), strict=True
     )
     async with db.raw() as wire:
         fresh = await wire.fetchval(
-            "SELECT inbox_receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            companies, ids, vendors, stores, deliveries, topics, bodies, clock.now(), readers, payloads,
+            "SELECT inbox_receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            companies, ids, vendors, stores, deliveries, topics, bodies, clock.now(), readers, payloads, groups,
         )  # fmt: skip
     for (_, answer), each in zip(some, fresh, strict=True):
         if not answer.done():  # whoever asked may have gone
@@ -208,24 +212,35 @@ async def waiting(session: AsyncSession, delivery_id: UUID) -> Delivery | None:
     ).scalar_one_or_none()
 
 
-async def waiting_beside(session: AsyncSession, delivery: Delivery, *, most: int) -> Sequence[Delivery]:
-    """Others of the same account that wait and that nobody is at, locked, the oldest first. Their own jobs will find
-    them dealt with."""
-    query = (
-        select(Delivery)
-        .where(
-            Delivery.company_id == delivery.company_id,
-            Delivery.vendor == delivery.vendor,
-            Delivery.store == delivery.store,
-            Delivery.outcome == Outcome.waiting,
-            Delivery.body.is_not(None),
-            Delivery.id != delivery.id,
-        )
-        .order_by(Delivery.id)
-        .limit(most)
-        .with_for_update(skip_locked=True)
+async def waiting_together(session: AsyncSession, delivery_id: UUID, *, most: int) -> Sequence[Delivery]:
+    """What waits of the account of this delivery and nobody is at, locked, the delivery itself first (also where it
+    failed before), then the oldest."""
+    query = select(Delivery).where(*await _of_one_account(session, delivery_id))
+    query = query.order_by((Delivery.id != delivery_id), Delivery.id).limit(most)
+    return (await session.execute(query.with_for_update(skip_locked=True))).scalars().all()
+
+
+async def ids_waiting(session: AsyncSession, delivery_id: UUID, *, most: int) -> Sequence[UUID]:
+    """The ids of the same, whoever is at them."""
+    query = select(Delivery.id).where(*await _of_one_account(session, delivery_id))
+    return (
+        (await session.execute(query.order_by((Delivery.id != delivery_id), Delivery.id).limit(most))).scalars().all()
     )
-    return (await session.execute(query)).scalars().all()
+
+
+async def _of_one_account(session: AsyncSession, delivery_id: UUID) -> list[ColumnElement[bool]]:
+    one = (await session.execute(select(Delivery.vendor, Delivery.store).where(Delivery.id == delivery_id))).first()
+    vendor, store = one or (None, None)
+    return [
+        Delivery.company_id == tenancy.company_of(session),
+        Delivery.vendor == vendor,
+        Delivery.store == store,
+        or_(
+            Delivery.outcome == Outcome.waiting,
+            and_(Delivery.id == delivery_id, Delivery.outcome == Outcome.failed),
+        ),
+        Delivery.body.is_not(None),
+    ]
 
 
 def settle(delivery: Delivery, outcome: Outcome, note: str = "") -> None:

@@ -105,11 +105,12 @@ def queue() -> str:
 
 
 def inbox_function() -> str:
-    """Webhook intake in one round trip: deliveries and their jobs. Answers which are new; of a repeat nothing stays."""
+    """Webhook intake in one round trip: deliveries, and a job for each group of those that are new. Answers which are;
+    of a repeat nothing stays."""
     return """
     CREATE FUNCTION inbox_receive(
         companies uuid[], ids uuid[], vendors text[], stores text[], deliveries text[], topics text[], bodies bytea[],
-        at timestamptz, entrypoints text[], payloads bytea[]
+        at timestamptz, entrypoints text[], payloads bytea[], groups text[]
     ) RETURNS boolean[] LANGUAGE plpgsql AS $$
     DECLARE
         fresh boolean[] := '{}';
@@ -123,8 +124,9 @@ def inbox_function() -> str:
             fresh[i] := FOUND;
         END LOOP;
         INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
-        SELECT 5, entrypoints[i], payloads[i], jsonb_build_object('company', companies[i]), 'queued'
-        FROM generate_series(1, cardinality(ids)) AS i WHERE fresh[i];
+        SELECT DISTINCT ON (companies[i], groups[i])
+            5, entrypoints[i], payloads[i], jsonb_build_object('company', companies[i]), 'queued'::pgqueuer_status
+        FROM generate_series(1, cardinality(ids)) AS i WHERE fresh[i] ORDER BY companies[i], groups[i], i;
         RETURN fresh;
     END $$;
     """
