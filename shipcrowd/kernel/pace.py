@@ -51,20 +51,24 @@ async def take(
 
     The reservation stands even when the caller gives up. Raises ValueError when `cost` exceeds `capacity`.
     """
-    if cost > capacity:
-        raise ValueError(f"{cost} tokens never fit a bucket of {capacity}")
+    return await _take(await db.driver(session), _Lane(key, capacity, refill_per_second), cost)
+
+
+async def _take(wire: db.Wire, lane: "_Lane", cost: float) -> timedelta:
+    if cost > lane.capacity:
+        raise ValueError(f"{cost} tokens never fit a bucket of {lane.capacity}")
     now = clock.now()
-    full_at = await (await db.driver(session)).fetchval(
+    full_at = await wire.fetchval(
         """
         INSERT INTO buckets (key, full_at) VALUES ($1, $2::timestamptz + $3::interval)
         ON CONFLICT (key) DO UPDATE SET full_at = greatest(buckets.full_at, $2::timestamptz) + $3::interval
         RETURNING full_at
         """,
-        key,
+        lane.key,
         now,
-        timedelta(seconds=cost / refill_per_second),
+        timedelta(seconds=cost / lane.refill_per_second),
     )
-    return max(full_at - timedelta(seconds=capacity / refill_per_second) - now, timedelta(0))
+    return max(full_at - timedelta(seconds=lane.capacity / lane.refill_per_second) - now, timedelta(0))
 
 
 async def peek(session: AsyncSession, key: str, *, capacity: float, refill_per_second: float) -> timedelta:
@@ -102,11 +106,14 @@ async def turn(
         if _used(job, held, cost, late=-wait):
             await asyncio.sleep(max(wait.total_seconds(), 0))
             return
-    async with tenancy.unowned() as session:
-        lane = await _soonest(session, lanes, cost)
-        wait = await _taken(session, lane, cost)
-        if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
-            raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
+    if job is not None and len(lanes) == 1:
+        lane, wait = lanes[0], await _taken(lanes[0], cost)
+    else:
+        async with tenancy.unowned() as session:
+            lane = await _soonest(session, lanes, cost)
+            wait = await _take(await db.driver(session), lane, cost)
+            if job is None and wait > WORTH_SLEEPING:  # raised inside the transaction: nothing was taken
+                raise Unavailable("too many calls wait for their turn there", retry_after=wait.total_seconds())
     if job is None:
         await asyncio.sleep(wait.total_seconds())
     elif wait > (max(job.patience, HALFWAY) if job.spent else job.patience):
@@ -146,15 +153,16 @@ async def _reserved(job: Running, lane: "_Lane", wait: timedelta, cost: float) -
         again = min(spent, MOST_AGAIN, other.capacity - needed.get(other, 0))
         if again >= 1:
             needed[other] = needed.get(other, 0) + again
-            async with tenancy.unowned() as session:  # one by one: no two buckets are locked at once
-                wait = max(wait, await _taken(session, other, again))
+            wait = max(wait, await _taken(other, again))  # one by one: no two buckets are locked at once
     job.slots |= {each.key: clock.now() + wait for each in needed}
     job.tokens |= {each.key: tokens for each, tokens in needed.items()}
     return wait
 
 
-async def _taken(session: AsyncSession, lane: "_Lane", cost: float) -> timedelta:
-    return await take(session, lane.key, capacity=lane.capacity, refill_per_second=lane.refill_per_second, cost=cost)
+async def _taken(lane: "_Lane", cost: float) -> timedelta:
+    """Taken for good with one round trip: what a job takes it keeps, whatever comes of it."""
+    async with db.raw() as wire:
+        return await _take(wire, lane, cost)
 
 
 def _allowed(missed: int) -> timedelta:
