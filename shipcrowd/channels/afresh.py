@@ -7,6 +7,7 @@ order by a job of its own that is tried again.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -166,7 +167,7 @@ async def _take(connection: Connection, answers: _Answers) -> None:
         await failures.resolve(session, connection.id, answers.gone)
         for gone in answers.gone:
             await sweeps.note(session, connection, "order", error=f"The store has no order {gone} (any more).")
-        for external_id, put_off in answers.left.items():
+        for external_id, put_off in sorted(answers.left.items(), key=itemgetter(0)):  # as others lock their jobs
             await _have_one_read(session, connection.company_id, connection.id, external_id, put_off)
 
     await importing.take_page(source, Page(tuple(answers.orders), tuple(answers.failed)), also)

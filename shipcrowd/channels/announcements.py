@@ -263,6 +263,7 @@ async def withdrawn(session: AsyncSession, announcement_id: UUID, error: str = "
     row = await _locked(session, announcement_id)
     if not error:
         _move(row, AnnouncementState.withdrawn)
+        row.wrong_awb, row.again_at, row.agains = False, None, 0
     row.last_error, row.busy_until = error[:500], None
     if error:
         await _on_timeline(session, row, "not_withdrawn", f"the store did not take its dispatch back: {error[:200]}")
@@ -333,11 +334,17 @@ async def try_again(session: AsyncSession, announcement_id: UUID) -> Announcemen
     return row
 
 
+def _more_to_tell(row: Announcement) -> bool:
+    """Whether anything but the step just told waits for the store, by the clock or at all."""
+    wishes = row.expected_at or row.ready_asked_at
+    return wishes is not None or row.wrong_awb or row.state == AnnouncementState.pending
+
+
 async def _count(session: AsyncSession, row: Announcement, error: str) -> None:
     """Count a failure, or end the row of them. The seller hears of the fifth, once."""
     row.last_error = error[:500]
     row.failures = row.failures + 1 if error else 0
-    if not error:
+    if not error and not _more_to_tell(row):
         row.again_at, row.agains = None, 0
     if row.failures == ALERT_AFTER:
         words = f"the store could not be told {ALERT_AFTER} times in a row; look at the store's page: {error[:200]}"

@@ -95,6 +95,8 @@ STORES = Gauge("shipcrowd_stores", "Stores by status", ["status"])
 # --- orders in ------------------------------------------------------------------------------------------------------
 
 
+FORGOTTEN_AFTER = timedelta(minutes=20)
+
 TOGETHER = 32
 """Deliveries of one account that are read in one transaction."""
 
@@ -129,9 +131,7 @@ async def _each_for_itself(company_id: UUID, delivery_id: UUID) -> None:
         waiting_now = await inbox.ids_waiting(session, delivery_id, most=TOGETHER)
     for each in waiting_now:
         try:
-            async with acting_for(company_id) as session:
-                delivery = await inbox.waiting(session, each)
-                await _take_in(session, company_id, [delivery] if delivery else [])
+            await _alone(company_id, each)
         except UNREADABLE as error:
             await _unread(company_id, each, importing.words(error))
     if len(waiting_now) == TOGETHER:
@@ -139,14 +139,25 @@ async def _each_for_itself(company_id: UUID, delivery_id: UUID) -> None:
             await take_in.enqueue(session, company_id=company_id, delivery_id=delivery_id)
 
 
+async def _alone(company_id: UUID, delivery_id: UUID) -> None:
+    async with acting_for(company_id) as session:
+        delivery = await inbox.waiting(session, delivery_id)
+        await _take_in(session, company_id, [delivery] if delivery else [])
+
+
 @take_in.exhausted
 async def _not_taken_in(company_id: UUID, delivery_id: UUID) -> None:
-    """Nothing of it is left to wait for a job that does not come."""
+    """What waits of its store is tried once more, each for itself: nothing is left to wait for a job that does not
+    come, and nothing fails for another's fault."""
     while True:
         async with acting_for(company_id) as session:
             waiting_still = await inbox.ids_waiting(session, delivery_id, most=TOGETHER)
         for each in waiting_still:
-            await _unread(company_id, each, "the delivery could not be taken in; see the held jobs")
+            try:
+                await _alone(company_id, each)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this one's own
+                log.warning("a delivery could not be taken in", delivery=str(each), because=type(error).__name__)
+                await _unread(company_id, each, "the delivery could not be taken in; see the held jobs")
         if len(waiting_still) < TOGETHER:
             return
 
@@ -177,7 +188,7 @@ async def sweep(company_id: UUID, connection_id: UUID) -> None:
     if run is None:
         return
     try:
-        with waiting.in_place():
+        with waiting.in_place(goes_on=True):
             ended = await _read_pages(run)
     except LeaseLost:
         log.warning("sweep overtaken", connection=str(connection_id))
@@ -247,6 +258,7 @@ async def sweep_all() -> None:
             .limit(SWEEPS_AT_ONCE)
         )
         await _enqueue_for(session, sweep, [(row.company_id, row.id) for row in due])
+        await _take_in_forgotten(session)
         oldest = await session.execute(
             select(func.min(StoreSync.swept_through))
             .join(Connection, (Connection.company_id == StoreSync.company_id) & (Connection.id == StoreSync.id))
@@ -260,6 +272,24 @@ async def sweep_all() -> None:
         counts = {row.status: row.stores for row in counted}
         for status in Status:
             STORES.labels(status.value).set(counts.get(status.value, 0))
+
+
+async def _take_in_forgotten(session: AsyncSession) -> None:
+    """Deliveries that have waited far too long: their job was lost. One of each store's is enough."""
+    waiting_since = clock.now() - FORGOTTEN_AFTER
+    found = await session.execute(
+        text(
+            """
+            SELECT DISTINCT ON (company_id, vendor, store) company_id, id FROM inbox
+            WHERE outcome = 'waiting' AND body IS NOT NULL AND received_at < :since AND vendor = ANY(:channels)
+            ORDER BY company_id, vendor, store, id LIMIT :most
+            """
+        ),
+        {"since": waiting_since, "channels": [vendor.slug for vendor in vendors.vendors()], "most": SWEEPS_AT_ONCE},
+    )
+    lost_ones = found.all()
+    payloads = [{"company_id": row.company_id, "delivery_id": row.id} for row in lost_ones]
+    await enqueue_many(session, take_in, payloads, keys=[str(row.id) for row in lost_ones])
 
 
 @job()

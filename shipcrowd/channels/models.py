@@ -244,6 +244,7 @@ class StockFeed(Owned, Base):
     state: Mapped[str] = mapped_column(default=FeedState.waiting.value)
     looks: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime]
+    first_asked_at: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
     """When a channel at which it only lies was last asked to work it off; whether it heard is known by `started_at`."""
     started_at: Mapped[datetime | None]

@@ -86,6 +86,7 @@ async def untold_due() -> None:
 async def go_on(session: AsyncSession, connection: Connection) -> None:
     """The store may be used (again): tell it everything it has not heard, however much that is."""
     for work, query in (
+        (withdraw, untold.to_withdraw(connection.id)),
         (announce, untold.waiting(connection.id)),
         (announce_anew, untold.to_correct(connection.id)),
         (progress, untold.behind(connection.id)),

@@ -330,9 +330,9 @@ class ToStart(Waiting):
     known: frozenset[str]
 
 
-async def feed_due(session: AsyncSession, feed_id: UUID) -> Waiting | None:
+async def feed_due(session: AsyncSession, feed_id: UUID) -> Waiting | timedelta | None:
     """The file to be asked after; None when it came to its end, or the store is not to be called now. One that lies
-    there is taken as asked for from now on, whatever becomes of the process: raises Later while it is not yet sure
+    there is taken as asked for from now on, whatever becomes of the process: how long to wait while it is not yet sure
     what was heard of this one, or of another of the store's, so that never two of them have to be told apart."""
     query = select(StockFeed).where(StockFeed.id == feed_id, StockFeed.state == FeedState.waiting.value)
     feed = (await session.execute(query.with_for_update())).scalar_one_or_none()
@@ -352,12 +352,14 @@ async def feed_due(session: AsyncSession, feed_id: UUID) -> Waiting | None:
         StockFeed.asked_at < (before or now),
     )
     if (before is not None and now - before < SETTLED) or await session.scalar(open_asks.limit(1)) is not None:
-        raise Later(SETTLED)
+        feed.next_look_at = now + SETTLED + FIRST_LOOK  # its job comes back: the clock need not make another
+        return SETTLED
     known: Sequence[str] = ()
-    if before is not None:
-        known = (await session.execute(of_store.where(StockFeed.started_at >= before - SETTLED))).scalars().all()
-    feed.asked_at = now
-    return ToStart(connection, feed.id, feed.reference, before, frozenset(known))
+    since = feed.first_asked_at if before is not None else None
+    if since is not None:
+        known = (await session.execute(of_store.where(StockFeed.started_at >= since - SETTLED))).scalars().all()
+    feed.asked_at, feed.first_asked_at = now, since or now
+    return ToStart(connection, feed.id, feed.reference, since, frozenset(known))
 
 
 async def feed_started(session: AsyncSession, feed_id: UUID, reference: str) -> None:
@@ -367,9 +369,12 @@ async def feed_started(session: AsyncSession, feed_id: UUID, reference: str) -> 
     feed.reference, feed.started_at, feed.next_look_at = reference, now, now + FIRST_LOOK
 
 
-async def not_asked(session: AsyncSession, waiting: ToStart) -> None:
-    """It was surely not heard this time."""
-    (await _locked(session, waiting.feed_id)).asked_at = waiting.asked_at
+async def not_asked(session: AsyncSession, waiting: ToStart, again_in: timedelta | None) -> None:
+    """It was surely not heard this time; its job asks again in a while (None: nobody knows when)."""
+    feed = await _locked(session, waiting.feed_id)
+    feed.asked_at = feed.first_asked_at = waiting.asked_at
+    if again_in is not None:
+        feed.next_look_at = clock.now() + again_in + FIRST_LOOK
 
 
 async def feed_told(session: AsyncSession, feed_id: UUID, told: contract.FeedState) -> timedelta | None:

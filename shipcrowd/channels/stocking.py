@@ -142,6 +142,8 @@ async def follow_feed(company_id: UUID, feed_id: UUID) -> None:
         waiting = await sending.feed_due(session, feed_id)
     if waiting is None:
         return
+    if isinstance(waiting, timedelta):
+        raise Later(waiting)
     if isinstance(waiting, ToStart):
         await _start(company_id, waiting)
         return
@@ -174,7 +176,7 @@ async def _start(company_id: UUID, waiting: ToStart) -> None:
             raise Refused("cannot_start", "This channel does not work off files that lie there.")
         reference = await channel.start_feed(waiting.reference, asked_at=waiting.asked_at, known=waiting.known)
     except Disconnected as failure:
-        await _surely_unheard(company_id, waiting)
+        await _surely_unheard(company_id, waiting, None)
         await lost(waiting.connection, failure)
         return  # asked for again when the store is connected
     except Refused as refusal:
@@ -185,16 +187,16 @@ async def _start(company_id: UUID, waiting: ToStart) -> None:
         return
     except (Later, Unavailable) as failure:
         if isinstance(failure, Later) or not failure.maybe_received:
-            await _surely_unheard(company_id, waiting)
+            await _surely_unheard(company_id, waiting, failure.delay if isinstance(failure, Later) else None)
         raise
     async with acting_for(company_id) as session:
         await sending.feed_started(session, waiting.feed_id, reference)
     raise Later(sending.FIRST_LOOK)
 
 
-async def _surely_unheard(company_id: UUID, waiting: ToStart) -> None:
+async def _surely_unheard(company_id: UUID, waiting: ToStart, again_in: timedelta | None) -> None:
     async with acting_for(company_id) as session:
-        await sending.not_asked(session, waiting)
+        await sending.not_asked(session, waiting, again_in)
 
 
 @follow_feed.exhausted

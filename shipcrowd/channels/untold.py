@@ -24,6 +24,9 @@ from shipcrowd.kernel.ids import new_id
 from shipcrowd.shipping import service as shipping
 from shipcrowd.shipping.models import Shipment
 
+GONE = ("cancelled", "refused")
+"""States of a parcel that will surely not go."""
+
 AGAIN: Sequence[timedelta] = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 24, 24, 24, 24, 24))
 """How long after each failure by the clock the next try is: a week, all in all."""
 
@@ -91,7 +94,7 @@ async def _wish(session: AsyncSession, connection: Connection, parcels: Mapping[
 async def ready_answered(session: AsyncSession, shipment_ids: Sequence[UUID]) -> None:
     """The marketplace took these for ready, or refused to, or they went meanwhile."""
     answered = update(Announcement).where(Announcement.shipment_id.in_(list(shipment_ids)))
-    await session.execute(answered.values(ready_asked_at=None, again_at=None, agains=0))
+    await session.execute(answered.values(ready_asked_at=None))
 
 
 async def still_ready(session: AsyncSession, shipment_ids: Sequence[UUID]) -> Sequence[UUID]:
@@ -130,7 +133,25 @@ def behind(connection_id: UUID) -> Select[UUID]:
 
 def to_correct(connection_id: UUID) -> Select[UUID]:
     """Parcels the store knows by a wrong AWB."""
-    return select(Announcement.shipment_id).where(Announcement.connection_id == connection_id, Announcement.wrong_awb)
+    return select(Announcement.shipment_id).where(
+        Announcement.connection_id == connection_id,
+        Announcement.state == AnnouncementState.sent.value,
+        Announcement.wrong_awb,
+    )
+
+
+def to_withdraw(connection_id: UUID) -> Select[UUID]:
+    """Parcels that will not go, of which the store was told and never that they do not."""
+    return (
+        select(Announcement.shipment_id)
+        .join(Shipment, (Shipment.company_id == Announcement.company_id) & (Shipment.id == Announcement.shipment_id))
+        .where(
+            Announcement.connection_id == connection_id,
+            Announcement.state == AnnouncementState.sent.value,
+            Announcement.last_error == "",
+            Shipment.state.in_(GONE),
+        )
+    )
 
 
 def dates_of(connection_id: UUID) -> Select[UUID]:

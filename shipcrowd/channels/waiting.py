@@ -30,16 +30,17 @@ async def closing(pages: AsyncIterator[Any]) -> AsyncGenerator[None]:
 
 
 @contextlib.contextmanager
-def in_place() -> Generator[None]:
+def in_place(*, goes_on: bool = False) -> Generator[None]:
     """Short waits for a rate limit are slept out here instead of putting the job back: put back in the middle of a
     page it would read that page's orders all over again, and use up the limit once more. Where a vendor gives a page
-    every few minutes, the job is put back all the same: a worker is not for sleeping."""
+    every few minutes, the job is put back all the same: a worker is not for sleeping. `goes_on`: it then
+    goes on where it was, instead of beginning anew."""
     job = running.get()
     if job is None:
         yield
         return
     before = job.patience, job.goes_on
-    job.patience, job.goes_on = SLEPT_OUT, True
+    job.patience, job.goes_on = SLEPT_OUT, goes_on
     try:
         yield
     finally:

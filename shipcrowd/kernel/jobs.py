@@ -46,6 +46,9 @@ RAN = Counter("shipcrowd_jobs_total", "Jobs run", ["job", "outcome"])
 SECONDS = Histogram("shipcrowd_job_seconds", "Time a job ran", ["job"])
 
 CRASHES_ALLOWED = 3
+NO_PLACES: Mapping[str, Any] = {"slots": {}, "tokens": {}, "missed": 0}
+"""A try that failed has used the places in rate limits it held."""
+
 WAITS_ALLOWED = 100
 """How often the far side may ask a job to come again later before that counts as failing."""
 
@@ -100,7 +103,7 @@ class Job(Generic[P]):
         later: Later | None = None,
     ) -> "Job[P]":
         """The same job, enqueued under a dedupe key, later, ahead of others, or as one that was put back."""
-        return replace(self, key=key, after=later.delay if later else after, priority=priority, later=later)
+        return replace(self, key=key, after=later.left if later else after, priority=priority, later=later)
 
     async def enqueue(self, session: AsyncSession, *args: P.args, **kwargs: P.kwargs) -> None:
         """Enqueue in the session's transaction: a rollback leaves no job."""
@@ -242,21 +245,21 @@ async def _attempt(
         return "done"
     except Later as later:
         await _note(row, later.headers())
-        raise queue_errors.RetryRequested(delay=later.delay, reason=str(later)) from later
+        raise queue_errors.RetryRequested(delay=later.left, reason=str(later)) from later
     except Exception as error:
         words = f"{type(error).__name__}: {error}"[:500]
         wish: float | None = getattr(error, "retry_after", None)
         waits = int(cast(int, headers.get("waits") or 0)) + 1
         if wish is not None and isinstance(error, registered.retry.exceptions) and waits <= WAITS_ALLOWED:
             # They said when to come again: keeping that appointment is no failed try.
-            await _note(row, {"waits": waits, "error": words})
+            await _note(row, {"waits": waits, "error": words, **NO_PLACES})
             delay = timedelta(seconds=wish * (1 + random.random() * 0.3))  # noqa: S311 - jitter
             raise queue_errors.RetryRequested(delay=delay, reason=words) from error
         tries = int(cast(int, headers.get("tries") or 0)) + 1
         if isinstance(error, registered.retry.exceptions) and tries < registered.retry.times:
             delay = registered.retry.delay(tries)
             log.warning("job failed, will be tried again", tries=tries, seconds=delay.total_seconds(), error=words)
-            await _note(row, {"tries": tries, "error": words})
+            await _note(row, {"tries": tries, "error": words, **NO_PLACES})
             raise queue_errors.RetryRequested(delay=delay, reason=words) from error
         log.exception("job failed for good", tries=tries)
         if registered.on_exhausted is not None:
@@ -422,7 +425,8 @@ async def requeue(session: AsyncSession, ids: Sequence[int], *, company_id: UUID
     done = await (await db.driver(session)).fetch(
         """
         UPDATE pgqueuer SET status = 'queued', execute_after = now(), updated = now(), queue_manager_id = NULL,
-               attempts = 0, headers = headers - 'tries' - 'waits' - 'crashes' - 'error' - 'slots'
+               attempts = 0, headers = headers - 'tries' - 'waits' - 'crashes' - 'error'
+                         - 'slots' - 'tokens' - 'missed'
         WHERE id = ANY($1::bigint[]) AND status = 'failed' AND ($2::text IS NULL OR headers ->> 'company' = $2)
         RETURNING id
         """,

@@ -28,7 +28,8 @@ MOST_MISSED = 6
 
 HALFWAY = timedelta(seconds=10)
 """So long a job waits for a place when it has made calls already: put back, it would make those again."""
-MOST_AGAIN = 4
+MOST_AGAIN = 20
+"""Calls to one bucket that are reserved anew. A job of more goes on where it was."""
 
 
 class Bucket(db.Base):
@@ -134,10 +135,10 @@ def _spend(job: Running, lane: "_Lane", cost: float) -> None:
 def _used(job: Running, lane: "_Lane", cost: float, late: timedelta) -> bool:
     """Take `cost` of the slot the job holds; not when it came too late for it: then the slot is gone."""
     at, left = job.slots.pop(lane.key), job.tokens.pop(lane.key, cost) - cost
-    if late > _allowed(job.missed):
+    # Once it made a call in this run, it is the job's own calls that take the time, and no lag of the workers.
+    if not job.spent and late > _allowed(job.missed):
         job.missed += 1
         return False
-    job.missed = 0
     if left >= 1:
         job.slots[lane.key], job.tokens[lane.key] = at, left
     _spend(job, lane, cost)
@@ -146,7 +147,7 @@ def _used(job: Running, lane: "_Lane", cost: float, late: timedelta) -> bool:
 
 async def _reserved(job: Running, lane: "_Lane", wait: timedelta, cost: float) -> timedelta:
     """Reserve what the job will need when it runs again, and return how long until all of it is there: beside the
-    `cost` just taken, a few of the calls it will make once more. A job that never had places for all its calls would
+    `cost` just taken, the calls it will make once more. A job that never had places for all its calls would
     use up its first ones again and again and never come to the last."""
     needed = {lane: cost}
     for other, spent in () if job.goes_on else job.spent.items():

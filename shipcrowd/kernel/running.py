@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from shipcrowd.kernel import clock
+
 
 class Later(Exception):
     """Raised in a job to be run again after `delay`; not a failure and not a try.
@@ -25,9 +27,15 @@ class Later(Exception):
     ) -> None:
         super().__init__(f"again in {delay.total_seconds():.1f} s")
         self.delay = delay
+        self._at = clock.now() + delay
         self.slots = dict(slots or {})
         self.tokens = dict(tokens or {})
         self.missed = missed
+
+    @property
+    def left(self) -> timedelta:
+        """What is left of the delay by now."""
+        return max(self._at - clock.now(), timedelta(0))
 
     def headers(self) -> dict[str, Any]:
         """What is kept with the job."""

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shipcrowd.couriers import vendors
 from shipcrowd.documents import keeping
 from shipcrowd.kernel import clock, crypto, inbox, tenancy
 from shipcrowd.kernel.events import IDS_A_MESSAGE
@@ -78,7 +79,7 @@ async def forget_shipments(company_id: UUID, shipment_ids: tuple[UUID, ...]) -> 
             shipment.pod = None
             shipment.reason = None  # the courier's words
             shipment.redacted_at = shipment.redacted_at or clock.now()
-        papers = [each.id for each in found if each.label_key or each.label_url or each.invoice_key]
+        papers = [each.id for each in found if each.label_key or each.label_url or _may_have_papers(each)]
     # Only now: whoever stores one after this sees that it must not stay (`labels.fetch`, `papers.fetch_invoice`).
     for shipment_id in papers:
         await keeping.store().delete(key_of(company_id, shipment_id))
@@ -89,6 +90,11 @@ async def forget_shipments(company_id: UUID, shipment_ids: tuple[UUID, ...]) -> 
             .where(Shipment.company_id == company_id, Shipment.id.in_(papers))
             .values(label_key=None, label_url=None, label_until=None, invoice_key=None)
         )
+
+
+def _may_have_papers(shipment: Shipment) -> bool:
+    """Also where the row knows of none: whoever stored one may have died before it wrote that down."""
+    return shipment.awb is not None and bool(vendors.vendor(shipment.courier).papers)
 
 
 def _over() -> ColumnElement[bool]:

@@ -234,6 +234,28 @@ async def test_jobs_of_several_calls_come_to_their_end_however_many_wait(time, k
         assert len(within) <= 5 + 30
 
 
+async def test_a_job_whose_own_calls_take_their_time_comes_to_its_end(time, key, monkeypatch):
+    first, second = {"capacity": 3, "refill_per_second": 1}, {"capacity": 1, "refill_per_second": 1 / 45}
+    monkeypatch.setattr(pace.asyncio, "sleep", lambda seconds: asyncio.gather())
+    await taken(f"{key}:second", **second)
+    later, runs, ended = jobs.Later(timedelta(0)), 0, False
+    while not ended and runs < 8:
+        runs += 1
+        running = jobs.Running("test", dict(later.slots), missed=later.missed, tokens=dict(later.tokens))
+        token = jobs.running.set(running)
+        try:
+            await pace.turn(f"{key}:first", **first)
+            time.forward(5)  # the call itself
+            await pace.turn(f"{key}:second", **second)
+            ended = True
+        except jobs.Later as put_back:
+            later = put_back
+        finally:
+            jobs.running.reset(token)
+        time.forward(later.delay.total_seconds())
+    assert runs == 2
+
+
 async def test_what_goes_on_where_it_was_reserves_its_next_call_only(time, key, monkeypatch):
     bucket = {"capacity": 4, "refill_per_second": 1 / 60}
     monkeypatch.setattr(pace.asyncio, "sleep", lambda seconds: asyncio.gather())
