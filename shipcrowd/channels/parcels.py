@@ -18,6 +18,7 @@ from shipcrowd.kernel.tenancy import acting_for
 from shipcrowd.orders import service as orders
 from shipcrowd.orders.models import Order
 from shipcrowd.orders.schemas import Fulfilment
+from shipcrowd.orders.service import ShippedByMarketplace
 from shipcrowd.shipping import jobs as shipping_jobs
 from shipcrowd.shipping import quoting
 from shipcrowd.shipping import service as shipping
@@ -27,10 +28,6 @@ from shipcrowd.shipping.quoting import Option, Package
 
 CLOCKS_DIFFER = timedelta(minutes=10)
 WHAT_THE_ORDER_SAYS = Package()
-
-
-class ShippedByMarketplace(Conflict):
-    """The marketplace ships this order itself."""
 
 
 class NotOnItsWay(Conflict):

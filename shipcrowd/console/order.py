@@ -18,7 +18,7 @@ from shipcrowd.locations.models import PlaceKind
 from shipcrowd.orders import queries as orders
 from shipcrowd.orders import service
 from shipcrowd.orders.models import Order, OrderState
-from shipcrowd.orders.schemas import OrderEdit
+from shipcrowd.orders.schemas import Fulfilment, OrderEdit
 from shipcrowd.pincodes import service as pincodes
 from shipcrowd.pincodes.address import Address, AddressIn
 from shipcrowd.pincodes.states import BY_CODE
@@ -96,7 +96,8 @@ async def order_page(request: Request, who: Member, order_id: UUID) -> Response:
         measured=quote or _prefilled(found.order, box),
         box=box,
         editable=found.order.state in OPEN and not any(line.units_booked for line in found.lines),
-        cancel_allowed=found.order.state in (*OPEN, OrderState.ignored),
+        cancel_allowed=found.order.state in (*OPEN, OrderState.ignored)
+        and found.order.fulfilment != Fulfilment.marketplace_warehouse,
     )
 
 

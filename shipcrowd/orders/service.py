@@ -42,6 +42,10 @@ class OrderAlreadyBooked(Conflict):
     """The order has a parcel; cancel the shipment first."""
 
 
+class ShippedByMarketplace(Conflict):
+    """The marketplace ships this order itself."""
+
+
 class OrderNotBookable(Conflict):
     """The order cannot be booked as it stands."""
 
@@ -298,8 +302,11 @@ async def _refuse_if_in_parcels(session: AsyncSession, order: Order) -> None:
 
 
 async def cancel(session: AsyncSession, order_id: UUID, *, reason: str, actor: str) -> Order:
-    """Cancel an order that has no parcel. Raises OrderNotFound, OrderAlreadyBooked, IllegalMove."""
+    """Cancel an order that has no parcel, here: its store is not told. Raises OrderNotFound, ShippedByMarketplace,
+    OrderAlreadyBooked, IllegalMove."""
     order = await locked(session, order_id)
+    if order.fulfilment == Fulfilment.marketplace_warehouse:
+        raise ShippedByMarketplace(f"The marketplace ships order {order.number} from its own warehouse.")
     if order.state in (OrderState.booked, OrderState.shipped):
         raise OrderAlreadyBooked(f"order {order.number} is {order.state}; cancel its shipment first")
     if order.state == OrderState.cancelled:

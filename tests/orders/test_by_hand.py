@@ -14,6 +14,7 @@ from shipcrowd.kernel import problems, tenancy
 from shipcrowd.kernel.ids import new_id
 from shipcrowd.orders import queries, service
 from shipcrowd.orders.api import router
+from shipcrowd.orders.schemas import Fulfilment, SourceState
 from tests.make import address, incoming
 
 pytestmark = pytest.mark.postgres
@@ -107,3 +108,13 @@ async def test_a_cancelled_order_gives_its_number_free(http, company):
     async with tenancy.acting_for(company) as session:
         await service.cancel(session, UUID(first["id"]), reason="typed twice", actor="user:1")
     assert (await http.post("/orders", json=order(number="A-1"))).json()["duplicate_of"] is None
+
+
+async def test_what_the_marketplace_ships_itself_is_not_cancelled_here(http, company):
+    async with tenancy.acting_for(company) as session:
+        fba = incoming(fulfilment=Fulfilment.marketplace_warehouse, source_state=SourceState.nothing_to_ship)
+        done = await service.import_orders(session, connection_id=company, source="amazon", incoming=[fba])
+    answer = await http.post(f"/orders/{done.inserted[0]}/cancel", json={"reason": "no stock"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "shipped_by_marketplace")
+    async with tenancy.acting_for(company) as session:
+        assert (await service.got(session, done.inserted[0])).state == "ignored"
