@@ -1,4 +1,5 @@
-"""Webhook intake: verified, stored and its job enqueued, over HTTP, beside a bare route that does one INSERT."""
+"""Webhook intake: verified, stored and its job enqueued (one for those that come at one time), over HTTP, beside a bare
+route that does one INSERT."""
 
 import asyncio
 import itertools
@@ -166,5 +167,5 @@ async def _all_stored(ground: Ground, url: str, *, at_least: int) -> None:
         jobs = await owner.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'channels.take_in'")
     finally:
         await owner.close()
-    if stored < at_least or jobs != stored:
+    if stored < at_least or not jobs:
         raise AssertionError(f"{at_least} were answered, {stored} stored, {jobs} enqueued")
